@@ -1,0 +1,196 @@
+"""The tree of errors.
+
+Every class that users can meet has a stable ``code`` (matched by tests and scripts, never the wording) and a page in
+``docs/errors.md``::
+
+    BldrError                             what, on what, what the system said; ``hint`` is what to do
+     ├─ SpecError (ValueError)            spec.*      the request is wrong; nothing ran
+     │   ├─ InvalidPathError              spec.path-*, spec.output-*
+     │   ├─ OverlappingPathsError         spec.paths-overlap
+     │   ├─ InvalidLimitError             spec.limit-invalid
+     │   └─ InvalidCommandError           spec.command-*
+     ├─ SandboxError                      sandbox.*   the machinery failed; the command did not start
+     │   ├─ BackendUnavailableError       sandbox.* with ``capability``
+     │   ├─ GuaranteeUnavailableError     sandbox.guarantee-unavailable
+     │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
+     │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
+     └─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set
+         ├─ CommandFailedError            action.exit-status | action.signal
+         └─ TimeLimitError (TimeoutError) action.timed-out
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bldr.model.result import ExecutionResult
+
+__all__ = [
+    "ActionError",
+    "BackendUnavailableError",
+    "BldrError",
+    "CommandFailedError",
+    "GuaranteeUnavailableError",
+    "InvalidCommandError",
+    "InvalidLimitError",
+    "InvalidPathError",
+    "OverlappingPathsError",
+    "SandboxError",
+    "SandboxLostError",
+    "SandboxSetupError",
+    "SpecError",
+    "TimeLimitError",
+]
+
+
+class BldrError(Exception):
+    """Base of everything that bldr raises on purpose.
+
+    Args:
+        message: One clear sentence without a full stop: what, on what, what the system said.
+        code: Stable identifier; defaults to the one of the class.
+        hint: One sentence or one command that mends it; empty when nobody can know.
+    """
+
+    code: str = "bldr"
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r}, code={self.code!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+def _rebuild(cls: type[BldrError], args: tuple[object, ...], state: dict[str, object]) -> BldrError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class SpecError(BldrError, ValueError):
+    """The request itself is wrong; nothing ran."""
+
+    code = "spec.invalid"
+
+
+class InvalidPathError(SpecError):
+    """A declared path cannot be used as it was declared."""
+
+    code = "spec.path-invalid"
+
+    def __init__(self, message: str, *, path: str = "", code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.path = path
+
+
+class OverlappingPathsError(SpecError):
+    """Two of I, O and T share a path."""
+
+    code = "spec.paths-overlap"
+
+    def __init__(self, message: str, *, first: str = "", second: str = "", code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.first = first
+        self.second = second
+
+
+class InvalidLimitError(SpecError):
+    """A size, a duration or a count cannot be read or makes no sense."""
+
+    code = "spec.limit-invalid"
+
+
+class InvalidCommandError(SpecError):
+    """The argument vector or the working directory cannot be used."""
+
+    code = "spec.command-invalid"
+
+
+class SandboxError(BldrError):
+    """The machinery failed and the command did not start."""
+
+    code = "sandbox.failed"
+
+
+class BackendUnavailableError(SandboxError):
+    """This host cannot confine anything in the way that was asked for.
+
+    ``capability`` names what is missing, ``hint`` is the command that would change it.
+    """
+
+    code = "sandbox.no-backend"
+
+    def __init__(self, message: str, *, capability: str = "", code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.capability = capability
+
+
+class GuaranteeUnavailableError(SandboxError):
+    """A guarantee that was asked for cannot be enforced here, so the command did not start."""
+
+    code = "sandbox.guarantee-unavailable"
+
+    def __init__(self, message: str, *, guarantee: str = "", code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.guarantee = guarantee
+
+
+class SandboxSetupError(SandboxError, OSError):
+    """One step of the set-up failed.
+
+    ``step`` is the description of the plan step, ``errno`` and ``strerror`` are what the kernel said.
+    """
+
+    code = "sandbox.setup"
+
+    def __init__(
+        self, message: str, *, step: str = "", errno: int = 0, strerror: str = "", code: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.step = step
+        self.errno = errno
+        self.strerror = strerror
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class SandboxLostError(SandboxError):
+    """The launcher died or broke the protocol; everything it had started is gone."""
+
+    code = "sandbox.lost"
+
+
+class ActionError(BldrError):
+    """The command ran and did not succeed; ``result`` holds what is known of it."""
+
+    code = "action.failed"
+
+    def __init__(self, message: str, *, result: ExecutionResult | None = None, code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.result = result
+
+
+class CommandFailedError(ActionError):
+    """The command ended with a status other than 0, or by a signal."""
+
+    code = "action.exit-status"
+
+
+class TimeLimitError(ActionError, TimeoutError):
+    """The command was ended because its wall-clock timeout passed."""
+
+    code = "action.timed-out"
+
+    def __str__(self) -> str:
+        return self.message
