@@ -1,0 +1,46 @@
+# Everything runs in a virtual environment that these targets make themselves. "make help" lists them.
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+SCRIPTS := scripts/make-venv .ci/run examples/demo/demo.sh
+
+.PHONY: help demo test lint format bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
+
+demo: $(VENV)/.run ## build a real project in a sandbox and show what was enforced
+	@PATH="$(abspath $(BIN)):$$PATH" sh examples/demo/demo.sh
+
+test: $(VENV)/.dev ## run the test suite (PYTEST_ARGS are passed on)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy for three platforms, import contracts, shellcheck
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	for platform in linux darwin win32; do $(BIN)/mypy --platform $$platform || exit 1; done
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports --no-logo
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
+	else echo "shellcheck is not installed, the shell scripts were not checked"; fi
+
+format: $(VENV)/.dev ## rewrite the sources the way ruff wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.run ## measure; one JSON object a program on standard output
+	@for program in benchmarks/*.py; do echo "# $$program" >&2; $(BIN)/python $$program $(BENCH_ARGS) || exit 1; done
+
+clean: ## remove what these targets made
+	rm -rf $(VENV) demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# A stamp a kind of environment. The development one serves for running too.
+$(VENV)/.run: pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV) dev
+	@touch $@ $(VENV)/.run

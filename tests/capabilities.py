@@ -1,0 +1,222 @@
+"""What a test may need from the host, and the probes that try it.
+
+A probe is a function that does the thing, on a small scale, and raises :class:`Unavailable` with the reason when the host
+refuses. It never looks at the name of the platform. ``@pytest.mark.needs("c-compiler")`` skips a test where the probe
+of that name fails; ``pytest --require c-compiler`` makes the same test an error instead, so that a machine that is
+supposed to have something cannot skip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["PROBES", "UNPRIVILEGED_ID", "Capabilities", "Unavailable"]
+
+# A user without name, home or subordinate ids. /usr/bin/python3, not the one that runs the tests, is what it can start.
+UNPRIVILEGED_ID = 1234
+SYSTEM_PYTHON = "/usr/bin/python3"
+
+CHILD = Path(__file__).with_name("capability_child.py")
+
+
+class Unavailable(Exception):
+    """The host refused; the message says what."""
+
+
+def run(*argv: str, timeout: float = 60, **options) -> str:
+    """Run a program that has to succeed and return what it printed on standard output."""
+    try:
+        done = subprocess.run(
+            argv,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            **options,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(str(error)) from error
+    if done.returncode:
+        last_line = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise Unavailable(f"{argv[0]} ended with {done.returncode}: {last_line}")
+    return done.stdout
+
+
+def kernel(name: str) -> Callable[[], None]:
+    """Make the probe for a trial in ``capability_child.py``."""
+
+    def probe() -> None:
+        run(sys.executable, "-I", str(CHILD), name)
+
+    return probe
+
+
+def root() -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            os.chown(file.name, UNPRIVILEGED_ID + 1, UNPRIVILEGED_ID + 1)
+        except (AttributeError, OSError) as error:
+            raise Unavailable(f"files cannot be given away: {error}") from error
+
+
+def unprivileged_user() -> None:
+    identity = {"user": UNPRIVILEGED_ID, "group": UNPRIVILEGED_ID, "extra_groups": []}
+    if run(SYSTEM_PYTHON, "-I", "-c", "import os; print(os.getuid())", **identity).strip() != str(UNPRIVILEGED_ID):
+        raise Unavailable(f"a child did not become uid {UNPRIVILEGED_ID}")
+
+
+def system_python() -> None:
+    run(SYSTEM_PYTHON, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 11))")
+
+
+def c_compiler() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        source, program = Path(directory, "answer.c"), str(Path(directory, "answer"))
+        source.write_text('#include <stdio.h>\nint main(void) { puts("42"); return 0; }\n', encoding="ascii")
+        run("cc", str(source), "-o", program)
+        if run(program) != "42\n":
+            raise Unavailable("the compiled program printed something else")
+
+
+def kernel_headers() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory, "headers.c")
+        source.write_text("#include <linux/landlock.h>\n#include <linux/mount.h>\n", encoding="ascii")
+        run("cc", "-fsyntax-only", str(source))
+
+
+def python_headers() -> None:
+    """Headers of the system interpreter, which is the one that a sandbox with the toolchain ``system`` shows."""
+    where = "import sysconfig; print(sysconfig.get_path('include'))"
+    header = Path(run(SYSTEM_PYTHON, "-I", "-c", where).strip(), "Python.h")
+    if not header.is_file():
+        raise Unavailable(f"{header} does not exist")
+
+
+def java() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory, "Answer.java")
+        source.write_text("class Answer { public static void main(String[] a) { System.out.print(42); } }\n", "ascii")
+        run("javac", "-d", directory, str(source))
+        if run("java", "-cp", directory, "Answer") != "42":
+            raise Unavailable("the compiled class printed something else")
+
+
+def rust() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        run("cargo", "new", "--vcs", "none", "--quiet", str(Path(directory, "answer")))
+        run("cargo", "build", "--offline", "--quiet", cwd=Path(directory, "answer"))
+
+
+def npm() -> None:
+    if run("node", "-p", "6 * 7").strip() != "42":
+        raise Unavailable("node printed something else")
+    run("npm", "--version")
+
+
+def npm_registry() -> None:
+    run("npm", "view", "is-number", "version")
+
+
+def network_registry() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        run(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", directory, "iniconfig")
+
+
+def source_package() -> None:
+    """Debian's sources can be listed and unpacked; nothing is downloaded yet."""
+    run("dpkg-source", "--version")
+    if ".dsc" not in run("apt-get", "source", "--print-uris", "hello"):
+        raise Unavailable("apt-get knows no source package: no deb-src entry")
+
+
+def bubblewrap() -> None:
+    run("bwrap", "--ro-bind", "/", "/", "--unshare-all", "true")
+
+
+def strace() -> None:
+    run("strace", "-f", "-o", os.devnull, "true")
+
+
+def terminal() -> None:
+    """A pseudo-terminal can be opened."""
+    try:
+        leader, follower = os.openpty()
+    except (AttributeError, OSError) as error:
+        raise Unavailable(f"no pseudo-terminal: {error}") from error
+    os.close(leader)
+    os.close(follower)
+
+
+def bldr_command() -> None:
+    """The installed script, which the commands of the documentation start."""
+    run(str(Path(sysconfig.get_path("scripts"), "bldr")), "--version")
+
+
+PROBES: dict[str, Callable[[], None]] = {
+    "bldr-command": bldr_command,
+    "bubblewrap": bubblewrap,
+    "c-compiler": c_compiler,
+    "idmapped-mounts": kernel("idmapped-mounts"),
+    "java": java,
+    "kernel-headers": kernel_headers,
+    "landlock": kernel("landlock"),
+    "network-registry": network_registry,
+    "npm": npm,
+    "npm-registry": npm_registry,
+    "overlay-in-userns": kernel("overlay-in-userns"),
+    "proc-mount": kernel("proc-mount"),
+    "python-headers": python_headers,
+    "root": root,
+    "rust": rust,
+    "source-package": source_package,
+    "strace": strace,
+    "system-python": system_python,
+    "terminal": terminal,
+    "unprivileged-user": unprivileged_user,
+    "user-namespaces": kernel("user-namespaces"),
+}
+
+
+class Capabilities:
+    """Tries each probe at most once, and only when somebody asks."""
+
+    def __init__(self, probes: dict[str, Callable[[], None]]) -> None:
+        self._probes = probes
+        self._answers: dict[str, str] = {}
+
+    def names(self) -> list[str]:
+        return sorted(self._probes)
+
+    def why_not(self, name: str) -> str:
+        """Return "" when the host can, else the reason why not."""
+        if name not in self._answers:
+            try:
+                self._probes[name]()
+            except Unavailable as error:
+                self._answers[name] = str(error) or "unknown reason"
+            else:
+                self._answers[name] = ""
+        return self._answers[name]
+
+
+def main() -> None:
+    """Print what this host has: ``python -m tests.capabilities``."""
+    capabilities = Capabilities(PROBES)
+    width = shutil.get_terminal_size((120, 24)).columns
+    for name in capabilities.names():
+        print(f"{name:20} {capabilities.why_not(name) or 'yes'}"[:width])
+
+
+if __name__ == "__main__":
+    main()
