@@ -42,7 +42,9 @@ def value(cls: type[T]) -> type[T]:
     space["_defaults"] = defaults
     for method in (_init, _eq, _hash, _repr, _reduce, _frozen, _fixed, _replaced):
         space.setdefault(method.__name__, method)
-    return type(cls)(cls.__name__, cls.__bases__, space)
+    meta: Any = type(cls)
+    made: type[T] = meta(cls.__name__, cls.__bases__, space)
+    return made
 
 
 def replace(obj: T, **changes: Any) -> T:
@@ -78,7 +80,7 @@ def _init(self: Any, *args: Any, **kwargs: Any) -> None:
         check()
 
 
-def _eq(self: Any, other: object) -> Any:
+def _eq(self: Any, other: Any) -> Any:
     if type(other) is not type(self):
         return NotImplemented
     return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
