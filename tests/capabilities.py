@@ -1,9 +1,9 @@
 """What a test may need from the host, and the probes that try it.
 
-A probe is a function that does the thing, on a small scale, and raises :class:`Unavailable` with the reason when the host
-refuses. It never looks at the name of the platform. ``@pytest.mark.needs("c-compiler")`` skips a test where the probe
-of that name fails; ``pytest --require c-compiler`` makes the same test an error instead, so that a machine that is
-supposed to have something cannot skip.
+A probe is a function that does the thing, on a small scale, and raises :class:`UnavailableError` with the reason when
+the host refuses. It never looks at the name of the platform. ``@pytest.mark.needs("c-compiler")`` skips a test where
+the probe of that name fails; ``pytest --require c-compiler`` ends the run with an error instead, so that a machine that
+is supposed to have something cannot skip.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import sysconfig
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-__all__ = ["PROBES", "UNPRIVILEGED_ID", "Capabilities", "Unavailable"]
+__all__ = ["PROBES", "UNPRIVILEGED_ID", "Capabilities", "UnavailableError"]
 
 # A user without name, home or subordinate ids. /usr/bin/python3, not the one that runs the tests, is what it can start.
 UNPRIVILEGED_ID = 1234
@@ -26,29 +27,28 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 CHILD = Path(__file__).with_name("capability_child.py")
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """The host refused; the message says what."""
 
 
-def run(*argv: str, timeout: float = 60, **options) -> str:
+def run(*argv: str, **options: Any) -> str:
     """Run a program that has to succeed and return what it printed on standard output."""
     try:
         done = subprocess.run(
             argv,
             check=False,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             errors="replace",
-            timeout=timeout,
+            timeout=60,
             **options,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unavailable(str(error)) from error
+        raise UnavailableError(str(error)) from error
     if done.returncode:
         last_line = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise Unavailable(f"{argv[0]} ended with {done.returncode}: {last_line}")
+        raise UnavailableError(f"{argv[0]} ended with {done.returncode}: {last_line}")
     return done.stdout
 
 
@@ -66,13 +66,13 @@ def root() -> None:
         try:
             os.chown(file.name, UNPRIVILEGED_ID + 1, UNPRIVILEGED_ID + 1)
         except (AttributeError, OSError) as error:
-            raise Unavailable(f"files cannot be given away: {error}") from error
+            raise UnavailableError(f"files cannot be given away: {error}") from error
 
 
 def unprivileged_user() -> None:
     identity = {"user": UNPRIVILEGED_ID, "group": UNPRIVILEGED_ID, "extra_groups": []}
     if run(SYSTEM_PYTHON, "-I", "-c", "import os; print(os.getuid())", **identity).strip() != str(UNPRIVILEGED_ID):
-        raise Unavailable(f"a child did not become uid {UNPRIVILEGED_ID}")
+        raise UnavailableError(f"a child did not become uid {UNPRIVILEGED_ID}")
 
 
 def system_python() -> None:
@@ -85,7 +85,7 @@ def c_compiler() -> None:
         source.write_text('#include <stdio.h>\nint main(void) { puts("42"); return 0; }\n', encoding="ascii")
         run("cc", str(source), "-o", program)
         if run(program) != "42\n":
-            raise Unavailable("the compiled program printed something else")
+            raise UnavailableError("the compiled program printed something else")
 
 
 def kernel_headers() -> None:
@@ -100,7 +100,7 @@ def python_headers() -> None:
     where = "import sysconfig; print(sysconfig.get_path('include'))"
     header = Path(run(SYSTEM_PYTHON, "-I", "-c", where).strip(), "Python.h")
     if not header.is_file():
-        raise Unavailable(f"{header} does not exist")
+        raise UnavailableError(f"{header} does not exist")
 
 
 def java() -> None:
@@ -109,7 +109,7 @@ def java() -> None:
         source.write_text("class Answer { public static void main(String[] a) { System.out.print(42); } }\n", "ascii")
         run("javac", "-d", directory, str(source))
         if run("java", "-cp", directory, "Answer") != "42":
-            raise Unavailable("the compiled class printed something else")
+            raise UnavailableError("the compiled class printed something else")
 
 
 def rust() -> None:
@@ -120,7 +120,7 @@ def rust() -> None:
 
 def npm() -> None:
     if run("node", "-p", "6 * 7").strip() != "42":
-        raise Unavailable("node printed something else")
+        raise UnavailableError("node printed something else")
     run("npm", "--version")
 
 
@@ -137,7 +137,7 @@ def source_package() -> None:
     """Debian's sources can be listed and unpacked; nothing is downloaded yet."""
     run("dpkg-source", "--version")
     if ".dsc" not in run("apt-get", "source", "--print-uris", "hello"):
-        raise Unavailable("apt-get knows no source package: no deb-src entry")
+        raise UnavailableError("apt-get knows no source package: no deb-src entry")
 
 
 def bubblewrap() -> None:
@@ -153,7 +153,7 @@ def terminal() -> None:
     try:
         leader, follower = os.openpty()
     except (AttributeError, OSError) as error:
-        raise Unavailable(f"no pseudo-terminal: {error}") from error
+        raise UnavailableError(f"no pseudo-terminal: {error}") from error
     os.close(leader)
     os.close(follower)
 
@@ -203,7 +203,7 @@ class Capabilities:
         if name not in self._answers:
             try:
                 self._probes[name]()
-            except Unavailable as error:
+            except UnavailableError as error:
                 self._answers[name] = str(error) or "unknown reason"
             else:
                 self._answers[name] = ""

@@ -11,6 +11,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -93,7 +94,7 @@ def repository() -> Path:
 
 @pytest.fixture
 def host_dir() -> Iterator[Path]:
-    """An empty directory of the host outside /tmp, where a sandbox shows a fresh one; ``tmp_path`` is mostly below it."""
+    """An empty directory of the host outside /tmp, where a sandbox shows a fresh one (``tmp_path`` is mostly there)."""
     directory = Path(tempfile.mkdtemp(prefix="bldr-test.", dir="/var/tmp"))
     yield directory
     remove_tree(directory)
@@ -129,9 +130,10 @@ def bldr(bldr_argv: list[str]) -> Callable[..., subprocess.CompletedProcess[byte
     Keyword arguments go to ``subprocess.run``. A minute is the bound.
     """
 
-    def run(*arguments: str | bytes | os.PathLike[str], **options) -> subprocess.CompletedProcess[bytes]:
-        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60, "check": False} | options
-        return subprocess.run([*bldr_argv, *arguments], **options)
+    def run(*arguments: str | bytes | os.PathLike[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60} | options
+        done: subprocess.CompletedProcess[bytes] = subprocess.run([*bldr_argv, *arguments], check=False, **options)
+        return done
 
     return run
 
@@ -154,16 +156,18 @@ def run_unprivileged(repository: Path, host_dir: Path) -> Callable[..., subproce
             os.chmod(os.path.join(parent, name), 0o644)
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": str(sources)}
 
-    def run(*arguments: str | bytes, **options) -> subprocess.CompletedProcess[bytes]:
-        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60, "check": False} | options
-        return subprocess.run(
+    def run(*arguments: str | bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60} | options
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
             [SYSTEM_PYTHON, *arguments],
             env=environment | options.pop("env", {}),
             cwd=options.pop("cwd", home),
             user=UNPRIVILEGED_ID,
             group=UNPRIVILEGED_ID,
             extra_groups=[],
+            check=False,
             **options,
         )
+        return done
 
     return run
