@@ -1,0 +1,232 @@
+"""Completion scripts for bash, zsh and fish, written from the table of options."""
+
+from __future__ import annotations
+
+from bldr.cli.messages import page
+from bldr.cli.options import COMMAND, UsageError, nearest, parse
+from bldr.cli.verbs import COMPLETION, SHELLS, VERBS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bldr.cli.options import Option, Verb
+
+__all__ = ["main", "script"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``bldr completion SHELL``."""
+    parsed = parse(COMPLETION, arguments)
+    if parsed.given("help"):
+        from bldr.cli.help import verb_page
+
+        page(verb_page(COMPLETION))
+        return 0
+    if len(parsed.rest) != 1:
+        raise UsageError("completion needs one shell: bash, fish or zsh", hint="source <(bldr completion bash)")
+    page(script(parsed.rest[0]))
+    return 0
+
+
+def script(shell: str) -> str:
+    """The completion script for a shell.
+
+    Raises:
+        UsageError: There is none for it.
+    """
+    if shell not in SHELLS:
+        near = nearest(shell, SHELLS)
+        raise UsageError(
+            f"there is no completion for {shell!r}",
+            hint=f"did you mean {near}?" if near else "bash, fish and zsh are supported",
+        )
+    return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]()
+
+
+def _spellings(option: Option) -> list[str]:
+    return ([f"-{option.short}"] if option.short else []) + [f"--{option.name}"]
+
+
+def _bash() -> str:
+    verbs = " ".join(verb.name for verb in VERBS)
+    lines = [
+        "# bash completion for bldr; made by 'bldr completion bash'",
+        "_bldr() {",
+        '    local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}"',
+        "    local verb= index=1 skip=",
+        "    COMPREPLY=()",
+        "    if (( COMP_CWORD == 1 )); then",
+        f'        COMPREPLY=($(compgen -W "{verbs} --help --version" -- "$word"))',
+        "        return",
+        "    fi",
+        '    verb="${COMP_WORDS[1]}"',
+        '    local flags= values= command= words=""',
+        '    case "$verb" in',
+    ]
+    for verb in VERBS:
+        lines += [
+            f"        {verb.name})",
+            f'            flags="{_bash_names(verb, valued=False)}"',
+            f'            values="{_bash_names(verb, valued=True)}"',
+            f'            command={"yes" if verb.takes == COMMAND else ""}',
+            f'            words="{" ".join(verb.words)}" ;;',
+        ]
+    lines += [
+        "        *) return ;;",
+        "    esac",
+        "    # find where the command begins: after --, or at the first word that is no option and no value",
+        '    if [[ -n "$command" ]]; then',
+        "        for (( index = 2; index < COMP_CWORD; index++ )); do",
+        '            if [[ -n "$skip" ]]; then skip=; continue; fi',
+        '            case "${COMP_WORDS[index]}" in',
+        "                --) (( index++ )); _bldr_command $index; return ;;",
+        '                --*=*) ;;',
+        '                -*) [[ " $values " == *" ${COMP_WORDS[index]} "* ]] && skip=yes ;;',
+        "                =) skip=yes ;;",
+        "                *) _bldr_command $index; return ;;",
+        "            esac",
+        "        done",
+        "    fi",
+        '    if [[ "$before" == "=" ]]; then before="${COMP_WORDS[COMP_CWORD-2]}"; fi',
+        '    if [[ "$word" == "=" ]]; then before="${COMP_WORDS[COMP_CWORD-1]}"; word=; fi',
+        '    case "$before" in',
+        *_bash_values(),
+        "    esac",
+        '    if [[ "$word" == -* ]]; then',
+        '        COMPREPLY=($(compgen -W "$flags $values" -- "$word"))',
+        '    elif [[ -n "$words" ]]; then',
+        '        COMPREPLY=($(compgen -W "$words" -- "$word"))',
+        '    elif [[ -n "$command" ]]; then',
+        '        COMPREPLY=($(compgen -c -- "$word"))',
+        "    fi",
+        "}",
+        "_bldr_command() {",
+        '    if declare -F _command_offset > /dev/null; then _command_offset "$1"',
+        '    elif (( COMP_CWORD == $1 )); then COMPREPLY=($(compgen -c -- "${COMP_WORDS[COMP_CWORD]}"))',
+        '    else COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")); fi',
+        "}",
+        "complete -o filenames -F _bldr bldr",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _bash_names(verb: Verb, *, valued: bool) -> str:
+    return " ".join(name for option in verb.options if bool(option.metavar) == valued for name in _spellings(option))
+
+
+def _valued_options() -> list[Option]:
+    """Every option with a value, once; a name means the same in each verb."""
+    found: dict[str, Option] = {}
+    for verb in VERBS:
+        for option in verb.options:
+            if option.metavar:
+                found.setdefault(option.name, option)
+    return list(found.values())
+
+
+def _bash_values() -> list[str]:
+    lines = []
+    for option in _valued_options():
+        if option.choices:
+            answer = f'COMPREPLY=($(compgen -W "{" ".join(option.choices)}" -- "$word"))'
+        elif option.completes:
+            answer = f'COMPREPLY=($(compgen -{"d" if option.completes == "dir" else "f"} -- "$word"))'
+        else:
+            answer = "COMPREPLY=()"
+        # a flag of the same name in another verb takes no value
+        lines.append(f"        {'|'.join(_spellings(option))})")
+        lines.append(f'            if [[ " $values " == *" $before "* ]]; then {answer}; return; fi ;;')
+    return lines
+
+
+def _zsh() -> str:
+    lines = ["#compdef bldr", "# zsh completion for bldr; made by 'bldr completion zsh'", "", "_bldr() {"]
+    lines += ["    local context state state_descr line", "    typeset -A opt_args", "    local -a verbs", "    verbs=("]
+    lines += [f"        {_quoted(verb.name + ':' + verb.summary)}" for verb in VERBS]
+    lines += [
+        "    )",
+        "    if (( CURRENT == 2 )); then",
+        "        _describe -t verbs verb verbs",
+        "        _arguments '(-h --help)'{-h,--help}'[show the list of verbs]' '(-V --version)'{-V,--version}'[version]'",
+        "        return",
+        "    fi",
+        "    local verb=$words[2]",
+        "    shift words; (( CURRENT-- ))",
+        '    case "$verb" in',
+    ]
+    for verb in VERBS:
+        specs = [_zsh_option(option) for option in verb.options]
+        if verb.takes == COMMAND:
+            specs.append(_quoted("*::command:_normal"))
+        elif verb.words:
+            specs.append(_quoted(f"*:word:({' '.join(verb.words)})"))
+        lines.append(f"        {verb.name})")
+        lines.append("            _arguments -s -S \\")
+        lines += [f"                {spec} \\" for spec in specs[:-1]]
+        lines.append(f"                {specs[-1]} ;;")
+    lines += ["    esac", "}", "", 'if [[ "$funcstack[1]" == "_bldr" ]]; then _bldr "$@"; else compdef _bldr bldr; fi']
+    return "\n".join(lines) + "\n"
+
+
+_REPEATABLE = ("input", "output", "temp", "env", "allow-host", "require", "allow-degraded")
+
+
+def _zsh_option(option: Option) -> str:
+    text = option.summary.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace(":", "\\:")
+    action = ""
+    if option.metavar:
+        how = {"file": "_files", "dir": "_files -/", "": " "}[option.completes]
+        if option.choices:
+            how = f"({' '.join(option.choices)})"
+        metavar = option.metavar.replace("[", "\\[").replace("]", "\\]").replace(":", "\\:")
+        action = f":{metavar}:{how}"
+    star = "*" if option.name in _REPEATABLE else ""
+    long = f"--{option.name}=" if option.metavar else f"--{option.name}"
+    if not option.short:
+        return _quoted(f"{star}{long}[{text}]{action}")
+    short = f"-{option.short}+" if option.metavar else f"-{option.short}"
+    exclusive = star or f"(-{option.short} --{option.name})"
+    return f"{_quoted(exclusive)}{{{short},{long}}}{_quoted(f'[{text}]{action}')}"
+
+
+def _fish() -> str:
+    names = " ".join(verb.name for verb in VERBS)
+    lines = [
+        "# fish completion for bldr; made by 'bldr completion fish'",
+        "function __bldr_verb",
+        "    set -l words (commandline -opc)",
+        "    test (count $words) -ge 2; and contains -- $words[2] $argv",
+        "end",
+        "complete -c bldr -f",
+        f"complete -c bldr -n 'not __bldr_verb {names}' -s h -l help -d 'show the list of verbs'",
+        f"complete -c bldr -n 'not __bldr_verb {names}' -s V -l version -d 'show the version'",
+    ]
+    for verb in VERBS:
+        lines.append(f"complete -c bldr -n 'not __bldr_verb {names}' -a {verb.name} -d {_quoted(verb.summary)}")
+    for verb in VERBS:
+        guard = f"-n '__bldr_verb {verb.name}'"
+        lines += [f"complete -c bldr {guard} {_fish_option(option)}" for option in verb.options]
+        if verb.takes == COMMAND:
+            lines.append(f"complete -c bldr {guard} -a '(__fish_complete_subcommand --fcs-skip=2)'")
+        elif verb.words:
+            lines.append(f"complete -c bldr {guard} -a {_quoted(' '.join(verb.words))}")
+    return "\n".join(lines) + "\n"
+
+
+def _fish_option(option: Option) -> str:
+    parts = [f"-s {option.short}"] if option.short else []
+    parts.append(f"-l {option.name}")
+    if option.metavar:
+        parts.append("-r")
+        if option.choices:
+            parts.append(f"-a {_quoted(' '.join(option.choices))}")
+        elif option.completes:
+            parts.append("-F")
+    parts.append(f"-d {_quoted(option.summary)}")
+    return " ".join(parts)
+
+
+def _quoted(text: str) -> str:
+    """Quote for zsh and fish: neither expands anything between single quotes but ``\\'`` in fish."""
+    return "'" + text.replace("'", "'\\''") + "'"

@@ -1,0 +1,95 @@
+"""What bldr says, and where: its own words on stderr, each line prefixed, and pages on stdout.
+
+Text from outside (paths, commands) may hold anything. Control characters, undecodable bytes and the characters that
+reorder a line are shown escaped, so that a file name cannot write on the caller's terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Complaint(Protocol):
+        message: str
+        hint: str
+
+
+__all__ = ["OutputClosed", "complain", "has_colour", "page", "report", "say", "visible"]
+
+_STDOUT = 1
+_STDERR = 2
+
+
+class OutputClosed(Exception):
+    """The reader of standard output has gone, as ``head`` does."""
+
+
+def visible(text: str) -> str:
+    r"""Escape what is not printable: ``\n``, ``\x1b``, ``\xff`` for an undecodable byte, ``\u202e``."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:  # what surrogateescape makes of one undecodable byte
+        return f"\\x{number - 0xDC00:02x}"
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def say(text: str) -> None:
+    """Write one line (or a few) to stderr, prefixed."""
+    _write(_STDERR, "".join(f"bldr: {visible(line)}\n" for line in text.split("\n")))
+
+
+def complain(error: _Complaint) -> None:
+    """Write an error: its sentence, then its hint."""
+    _write(_STDERR, f"bldr: {visible(error.message)}\n")
+    if error.hint:
+        _write(_STDERR, "".join(f"bldr: hint: {visible(line)}\n" for line in error.hint.split("\n")))
+
+
+def report(text: str) -> None:
+    """Write finished lines to stderr as they are; used for tables whose cells were made visible before."""
+    _write(_STDERR, text)
+
+
+def page(text: str) -> None:
+    """Write to stdout what the caller asked to see.
+
+    Raises:
+        OutputClosed: Nobody reads it any more.
+        OSError: It cannot be written, for example because the disk is full.
+    """
+    try:
+        _write_all(_STDOUT, _encoded(text))
+    except BrokenPipeError as error:
+        raise OutputClosed from error
+
+
+def has_colour(fd: int) -> bool:
+    """Whether colours are wanted there: a terminal, no ``NO_COLOR``, and not a dumb one."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb" and os.isatty(fd)
+
+
+def _write(fd: int, text: str) -> None:
+    try:
+        _write_all(fd, _encoded(text))
+    except OSError:
+        # Nobody can be told that telling does not work; the exit status still says what happened.
+        return
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _encoded(text: str) -> bytes:
+    stream = sys.stderr or sys.stdout
+    return text.encode(getattr(stream, "encoding", None) or "utf-8", "backslashreplace")

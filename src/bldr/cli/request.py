@@ -1,0 +1,191 @@
+"""From options and settings to a spec: what ``run``, ``shell`` and ``plan`` have in common."""
+
+from __future__ import annotations
+
+import os
+
+from bldr.cli.options import UsageError
+from bldr.cli.quantities import count, duration, size, whole
+from bldr.model.environment import EnvSet
+from bldr.model.limits import ResourceLimits
+from bldr.model.network import NetworkPolicy
+from bldr.model.paths import is_within
+from bldr.model.process import ProcessPolicy
+from bldr.model.spec import Access, SandboxSpecBuilder
+from bldr.model.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bldr.cli.options import Parsed
+    from bldr.cli.settings import Settings
+    from bldr.model.spec import SandboxSpec
+
+__all__ = ["Request", "caller_directory", "request", "split_mapping"]
+
+_DEFAULT_TOOLCHAIN = "system"
+_DEFAULT_TEMP = "/tmp"  # inside; private and gone afterwards
+
+
+@value
+class Request:
+    """A spec and how to run a command in it. ``timeout`` is in seconds."""
+
+    spec: SandboxSpec
+    cwd: str
+    timeout: float | None
+
+
+def caller_directory() -> str:
+    """The directory that bldr was started in; empty when it has been deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def request(parsed: Parsed, settings: Settings, directory: str, environment: Mapping[str, str]) -> Request:
+    """Build the spec that the options and settings describe.
+
+    Args:
+        parsed: The options of ``run``, ``shell`` or ``plan``.
+        settings: What the environment and ``.builderrc`` say; a flag wins over it.
+        directory: The caller's directory, to which relative host paths refer; empty when it has none.
+        environment: The caller's variables, of which ``-e NAME`` passes one through.
+
+    Raises:
+        UsageError: A value cannot be read.
+        SpecError: The sets contradict each other.
+    """
+    builder = SandboxSpecBuilder.create().carve()
+    builder.with_toolchain(parsed.last("toolchain") or _DEFAULT_TOOLCHAIN)
+    for text in parsed.all("input"):
+        builder.input(*_host_and_inside(text, "-i", directory))
+    for text in parsed.all("output"):
+        builder.output(*_host_and_inside(text, "-o", directory))
+    for text in parsed.all("temp"):
+        builder.temp(_absolute(text, "-t", directory))
+    builder.default_temp(_DEFAULT_TEMP)
+    builder.env_set(EnvSet.hermetic())
+    for text in parsed.all("env"):
+        builder.env(*_variable(text, environment))
+    builder.with_network(_network(parsed, settings))
+    builder.with_limits(_limits(parsed, settings))
+    builder.with_process(_process(parsed))
+    _identity(builder, parsed)
+    spec = builder.build()
+    timeout = parsed.last("timeout")
+    return Request(spec, _cwd(parsed, spec, directory), None if timeout is None else duration(timeout, "--timeout"))
+
+
+def _network(parsed: Parsed, settings: Settings) -> NetworkPolicy:
+    hosts = parsed.all("allow-host") or list(settings.hosts or ())
+    return NetworkPolicy.allow_hosts(hosts) if hosts else NetworkPolicy.hermetic()
+
+
+def _identity(builder: SandboxSpecBuilder, parsed: Parsed) -> None:
+    if (name := parsed.last("hostname")) is not None:
+        builder.hostname(name)
+    if (text := parsed.last("uid")) is not None:
+        builder.uid(whole(text, "--uid"))
+    if (text := parsed.last("tmp-size")) is not None:
+        builder.tmp_size(size(text, "--tmp-size"))
+    for text in parsed.all("require"):
+        name, _, mechanism = text.partition("=")
+        builder.require(name, mechanism)
+    for text in parsed.all("allow-degraded"):
+        builder.allow_degraded(*(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _process(parsed: Parsed) -> ProcessPolicy:
+    return ProcessPolicy(allow_userns=parsed.given("allow-userns"))
+
+
+def _variable(text: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    name, equals, content = text.partition("=")
+    if equals:
+        return name, content
+    if name not in environment:
+        raise UsageError(
+            f"-e {name}: the caller has no variable {name!r} to pass through", hint=f"give it a value: -e {name}=VALUE"
+        )
+    return name, environment[name]
+
+
+def split_mapping(text: str) -> tuple[str, str | None]:
+    r"""Split ``HOST[:AT]`` at the last colon that is followed by ``/``.
+
+    ``\:`` is a colon that does not split, ``\\`` is a backslash; before anything else a backslash is itself.
+
+    Example:
+        >>> split_mapping("src:/work/src")
+        ('src', '/work/src')
+        >>> split_mapping("odd\\:/name")
+        ('odd:/name', None)
+    """
+    host: list[str] = []
+    split = -1
+    index = 0
+    while index < len(text):
+        character = text[index]
+        if character == "\\" and text[index + 1 : index + 2] in (":", "\\"):
+            index += 1
+            character = text[index]
+        elif character == ":" and text[index + 1 : index + 2] == "/":
+            split = len(host)
+        host.append(character)
+        index += 1
+    if split < 0:
+        return "".join(host), None
+    return "".join(host[:split]), "".join(host[split + 1 :])
+
+
+def _host_and_inside(text: str, option: str, directory: str) -> tuple[str, str | None]:
+    host, at = split_mapping(text)
+    if not host:
+        raise UsageError(f"{option} {text}: the path is empty")
+    return _absolute(host, option, directory), None if at is None else os.path.normpath(at)
+
+
+def _absolute(text: str, option: str, directory: str) -> str:
+    """Make a path absolute the way the kernel would.
+
+    ``..`` behind a symbolic link leads to the parent of the link's target, so it is not cancelled as text there.
+    """
+    if not text:
+        raise UsageError(f"{option}: the path is empty")
+    if not text.startswith("/"):
+        if not directory:
+            raise UsageError(
+                f"{option} {text}: the path is relative, and the current directory was deleted", hint="cd somewhere else"
+            )
+        text = f"{directory}/{text}"
+    path = "/"
+    for name in text.split("/"):
+        if name in ("", "."):
+            continue
+        if name == "..":
+            path = os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path)
+        else:
+            path = os.path.join(path, name)
+    return path
+
+
+def _cwd(parsed: Parsed, spec: SandboxSpec, directory: str) -> str:
+    asked = parsed.last("cwd")
+    if asked is not None:
+        return _absolute(asked, "--cwd", directory)
+    return directory if directory and _exists_inside(spec, directory) else "/"
+
+
+def _exists_inside(spec: SandboxSpec, path: str) -> bool:
+    """Whether a directory will be there: an input or output that is one, a temp itself, or on the way to a declared path.
+
+    A directory *below* a temp is not: temps start empty.
+    """
+    if spec.access(path) == Access.NONE:
+        return False
+    if path in spec.temps:
+        return any(is_within(declaration.at, path) for declaration in spec.declarations)
+    return os.path.isdir(spec.host_path(path))

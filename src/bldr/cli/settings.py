@@ -1,0 +1,183 @@
+"""Settings from the environment and from ``.builderrc``.
+
+Precedence: flag, then environment, then ``.builderrc``, then the default. The file is the nearest one on the way up
+from the caller's directory; it holds ``KEY=VALUE`` lines and ``#`` comments, with the same keys as the environment. A
+key that is unknown or a value that cannot be read is an error that names its place: a misspelt limit must not turn
+into no limit.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from bldr.cli.options import UsageError, nearest
+from bldr.cli.quantities import count, duration, size
+from bldr.model.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FILE_NAME", "KEYS", "Settings", "load"]
+
+FILE_NAME = ".builderrc"
+KEYS = (
+    "BUILDER_HERMETIC",
+    "BUILDER_HERMETIC_CPU_TIME",
+    "BUILDER_HERMETIC_DEBUG",
+    "BUILDER_HERMETIC_MEMORY",
+    "BUILDER_HERMETIC_NETWORK",
+    "BUILDER_HERMETIC_PROCESSES",
+)
+_LARGEST_FILE = 65536  # bytes
+_TRUE = ("true", "1", "yes", "on")
+_FALSE = ("false", "0", "no", "off")
+
+
+@value
+class Settings:
+    """What the environment and the file ask for; ``None`` where they say nothing.
+
+    ``cpu_time`` is in seconds, ``memory`` in bytes. ``hosts`` are the network's ``HOST[:PORT]``; empty means that no
+    network was asked for in so many words. ``hermetic_origin`` is where ``hermetic`` was set.
+    """
+
+    hermetic: bool = True
+    hermetic_origin: str = ""
+    hosts: tuple[str, ...] | None = None
+    memory: int | None = None
+    cpu_time: float | None = None
+    processes: int | None = None
+    debug: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def load(environment: Mapping[str, str], directory: str) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: The caller's variables.
+        directory: The caller's directory; empty when it has none (it was deleted), then no file is looked for.
+
+    Raises:
+        UsageError: A key is unknown or a value cannot be read.
+    """
+    found: dict[str, tuple[str, str]] = {}  # key to text and origin
+    notes: list[str] = []
+    if directory:
+        _read_file(directory, found, notes)
+    for name in environment:
+        if name.startswith("BUILDER_HERMETIC"):
+            if name not in KEYS:
+                raise _unknown(name, "environment")
+            found[name] = (environment[name], name)
+    return _interpreted(found, tuple(notes))
+
+
+def _read_file(directory: str, found: dict[str, tuple[str, str]], notes: list[str]) -> None:
+    fd, path = _nearest_file(directory)
+    if fd is None:
+        return
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            raise UsageError(f"{path!r} is not a regular file")
+        if why := _distrust(about, directory):
+            notes.append(f"{path!r} is ignored: {why}")
+            return
+        data = os.read(fd, _LARGEST_FILE + 1)
+    finally:
+        os.close(fd)
+    if len(data) > _LARGEST_FILE:
+        raise UsageError(f"{path!r} is larger than {_LARGEST_FILE} bytes")
+    for number, raw in enumerate(os.fsdecode(data).split("\n"), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        key, equals, text = (part.strip() for part in line.partition("="))
+        if not equals:
+            raise UsageError(f"{path}:{number}: {line!r} is not KEY=VALUE")
+        if key not in KEYS:
+            raise _unknown(key, f"{path}:{number}")
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+            text = text[1:-1]
+        found[key] = (text, f"{path}:{number}: {key}")
+
+
+def _nearest_file(directory: str) -> tuple[int | None, str]:
+    while True:
+        path = os.path.join(directory, FILE_NAME)
+        try:
+            # a FIFO must not block, and a terminal must not become ours
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY), path
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise UsageError(f"cannot read {path!r}: {error.strerror}") from error
+        above = os.path.dirname(directory)
+        if above == directory:
+            return None, ""
+        directory = above
+
+
+def _distrust(about: os.stat_result, directory: str) -> str:
+    """Why a file's settings do not count, or nothing.
+
+    It may say ``BUILDER_HERMETIC=false``, so one that somebody else put into a directory above (``/tmp``) must not
+    have a say. The owner of the caller's directory may: the commands that are about to run there are theirs, too.
+    """
+    try:
+        trusted = (0, os.geteuid(), os.stat(directory).st_uid)
+    except OSError:
+        trusted = (0, os.geteuid())
+    if about.st_uid not in trusted:
+        return f"it belongs to uid {about.st_uid}, neither to you nor to the owner of {directory!r}"
+    if about.st_mode & stat.S_IWOTH:
+        return "everybody can write it"
+    return ""
+
+
+def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> Settings:
+    hermetic, hermetic_origin = True, ""
+    if "BUILDER_HERMETIC" in found:
+        hermetic, hermetic_origin = _truth(*found["BUILDER_HERMETIC"]), found["BUILDER_HERMETIC"][1]
+    debug = "BUILDER_HERMETIC_DEBUG" in found and _truth(*found["BUILDER_HERMETIC_DEBUG"])
+    hosts = memory = cpu_time = processes = None
+    if "BUILDER_HERMETIC_NETWORK" in found:
+        hosts = _hosts(*found["BUILDER_HERMETIC_NETWORK"])
+    if "BUILDER_HERMETIC_MEMORY" in found:
+        memory = size(*found["BUILDER_HERMETIC_MEMORY"])
+    if "BUILDER_HERMETIC_CPU_TIME" in found:
+        cpu_time = duration(*found["BUILDER_HERMETIC_CPU_TIME"])
+    if "BUILDER_HERMETIC_PROCESSES" in found:
+        processes = count(*found["BUILDER_HERMETIC_PROCESSES"])
+    return Settings(hermetic, hermetic_origin, hosts, memory, cpu_time, processes, debug, notes)
+
+
+def _truth(text: str, origin: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise UsageError(f"{origin}: {text!r} is neither true nor false")
+
+
+def _hosts(text: str, origin: str) -> tuple[str, ...]:
+    """``false`` is no network; otherwise the hosts that may be reached."""
+    if text.lower() in _FALSE:
+        return ()
+    if text.lower() in _TRUE:
+        raise UsageError(
+            f"{origin}: the network cannot be opened as a whole",
+            hint=f"name the hosts: {origin.rpartition(' ')[2]}=HOST[:PORT],...",
+        )
+    hosts = tuple(host.strip() for host in text.split(","))
+    if not all(hosts):
+        raise UsageError(f"{origin}: {text!r} holds an empty host name")
+    return hosts
+
+
+def _unknown(key: str, where: str) -> UsageError:
+    near = nearest(key, KEYS)
+    return UsageError(f"{where}: there is no setting {key!r}", hint=f"did you mean {near}?" if near else " ".join(KEYS))

@@ -1,0 +1,251 @@
+"""The table of verbs and options: the one place where a name, its meaning and its help text live."""
+
+from __future__ import annotations
+
+from bldr.cli.options import COMMAND, WORDS, Option, Verb
+
+__all__ = ["COMPLETION", "DOCTOR", "HELP", "PLAN", "RUN", "SHELL", "SHELLS", "VERBS", "verb_named"]
+
+SHELLS = ("bash", "fish", "zsh")
+
+_HELP_OPTION = Option("help", "show this page", short="h")
+_VERBOSE = Option("verbose", "show the receipt afterwards: each guarantee and what enforced it", short="v")
+_QUIET = Option("quiet", "say nothing but errors", short="q")
+
+# What makes a sandbox: the same for run, shell and plan, so that one command line serves all three.
+_SANDBOX = (
+    Option(
+        "input",
+        "make HOST readable inside, at AT if it shall appear elsewhere",
+        short="i",
+        metavar="HOST[:AT]",
+        group="Files",
+        completes="file",
+    ),
+    Option(
+        "output",
+        "make the directory HOST writable inside; what is written stays",
+        short="o",
+        metavar="HOST[:AT]",
+        group="Files",
+        completes="dir",
+    ),
+    Option(
+        "temp",
+        "an empty directory that is writable inside and gone afterwards; /tmp is always one",
+        short="t",
+        metavar="PATH",
+        group="Files",
+        completes="dir",
+    ),
+    Option(
+        "tmp-size",
+        "keep temps in memory, at most SIZE; without it they are on disk",
+        metavar="SIZE",
+        group="Files",
+    ),
+    Option(
+        "toolchain",
+        "the programs that are visible: system (default: /usr, /bin, /lib, ...) or none",
+        metavar="NAME",
+        group="Files",
+        choices=("system", "none"),
+    ),
+    Option(
+        "cwd",
+        "start in DIR inside; default: the caller's directory if it is visible, else /",
+        metavar="DIR",
+        group="Files",
+        completes="dir",
+    ),
+    Option(
+        "env",
+        "set a variable, or pass NAME through from the caller; nothing else is inherited",
+        short="e",
+        metavar="NAME[=VALUE]",
+        group="Environment and network",
+    ),
+    Option(
+        "allow-host",
+        "let connections to this host out; without it there is no network but loopback",
+        metavar="HOST[:PORT]",
+        group="Environment and network",
+    ),
+    Option("timeout", "end everything after this wall-clock time", metavar="DURATION", group="Limits"),
+    Option("cpu-time", "CPU seconds that each process may use", metavar="DURATION", group="Limits"),
+    Option("memory", "memory of all processes together", metavar="SIZE", group="Limits"),
+    Option("processes", "number of processes at the same time", metavar="N", group="Limits"),
+    Option("file-size", "largest file that may be written", metavar="SIZE", group="Limits"),
+    Option("open-files", "open files of each process", metavar="N", group="Limits"),
+    Option("hostname", "host name inside (default: bldr)", metavar="NAME", group="Identity"),
+    Option("uid", "user and group id inside (default: 0)", metavar="N", group="Identity"),
+    Option("allow-userns", "let the command make user namespaces, to nest sandboxes", group="Identity"),
+    Option(
+        "require",
+        "do not start unless this guarantee holds (and by this mechanism)",
+        metavar="GUARANTEE[=MECHANISM]",
+        group="Guarantees",
+    ),
+    Option(
+        "allow-degraded",
+        "start even where these guarantees cannot be enforced; the receipt says so",
+        metavar="GUARANTEE,...",
+        group="Guarantees",
+    ),
+)
+
+_VALUES = (
+    "Values",
+    (
+        "HOST:AT is split at the last ':' before a '/'; write '\\:' for a literal colon and '\\\\' for a backslash.",
+        "SIZE is bytes or 64K, 512M, 4G, 1T. DURATION is seconds or 250ms, 90s, 30m, 1h.",
+        "-i, -o, -t, -e, --allow-host, --require and --allow-degraded can be repeated.",
+    ),
+)
+_SETTINGS = (
+    "Settings",
+    (
+        "BUILDER_HERMETIC=true|false and BUILDER_HERMETIC_NETWORK, _MEMORY, _CPU_TIME, _PROCESSES, _DEBUG in the"
+        " environment, or the same lines in the nearest .builderrc. Flags win over the environment, the environment"
+        " over the file.",
+    ),
+)
+
+RUN = Verb(
+    name="run",
+    summary="run one command hermetically",
+    usage=("bldr run [OPTIONS] [--] COMMAND [ARGUMENT...]",),
+    description=(
+        "Run one command that sees the declared files, variables and limits and nothing else: no other file, no"
+        " network, no process of the host. Its output is passed through unchanged; bldr's own words go to stderr.",
+    ),
+    options=(
+        *_SANDBOX,
+        Option("json", "write the result, with its receipt, to FILE", metavar="FILE", group="Report", completes="file"),
+        Option("verbose", _VERBOSE.summary, short="v", group="Report"),
+        Option("quiet", _QUIET.summary, short="q", group="Report"),
+        Option("help", _HELP_OPTION.summary, short="h", group="Report"),
+    ),
+    takes=COMMAND,
+    examples=(
+        ("Compile with the sources read-only and the results in ./out", "bldr run -i . -o out -- make -C . O=out"),
+        ("See what the command can see", "bldr run -- ls -la / /tmp"),
+        ("Show a directory elsewhere inside", "bldr run -i ~/project:/src --cwd /src -- cargo build --offline"),
+        ("Fail unless the network was really cut", "bldr run --require no-network -v -- ./configure"),
+    ),
+    notes=(
+        _VALUES,
+        _SETTINGS,
+        (
+            "Exit status",
+            (
+                "The command's own; 128+N when signal N ended it; 124 timed out; 125 bldr could not start it; 126"
+                " found but not executable; 127 not found; 2 the command line or a setting cannot be understood.",
+            ),
+        ),
+    ),
+)
+
+SHELL = Verb(
+    name="shell",
+    summary="open an interactive shell in exactly that sandbox",
+    usage=("bldr shell [OPTIONS] [-- COMMAND [ARGUMENT...]]",),
+    description=(
+        "Open a shell on a terminal of its own inside the sandbox that the same options give to 'bldr run'. Job"
+        " control works, and nothing inside can reach the terminal outside. Without a COMMAND it is /bin/bash, or"
+        " /bin/sh where there is no bash. TERM is passed through, because the terminal is the caller's.",
+    ),
+    options=(
+        *_SANDBOX,
+        Option("verbose", _VERBOSE.summary, short="v", group="Report"),
+        Option("quiet", _QUIET.summary, short="q", group="Report"),
+        Option("help", _HELP_OPTION.summary, short="h", group="Report"),
+    ),
+    takes=COMMAND,
+    examples=(
+        ("Look around where a build failed", "bldr shell -i . -o out"),
+        ("Run a program that wants a terminal", "bldr shell -i . -- vim notes.txt"),
+    ),
+    notes=(
+        _VALUES,
+        _SETTINGS,
+        ("Exit status", ("The shell's own, and otherwise as for 'bldr run'.",)),
+    ),
+)
+
+PLAN = Verb(
+    name="plan",
+    summary="print the policy and the steps, without running",
+    usage=("bldr plan [OPTIONS] [-- COMMAND [ARGUMENT...]]",),
+    description=(
+        "Print what the sandbox would allow (inputs, outputs, temps, network, environment) and the numbered steps that"
+        " would build it. Takes the options of 'bldr run'; the files are looked at and nothing is started.",
+    ),
+    options=(
+        *_SANDBOX,
+        Option("json", "print JSON", group="Report"),
+        Option("help", _HELP_OPTION.summary, short="h", group="Report"),
+    ),
+    takes=COMMAND,
+    examples=(
+        ("What would this see?", "bldr plan -i . -o out -- make"),
+        ("Compare two policies", "diff <(bldr plan -i src) <(bldr plan -i .)"),
+    ),
+    notes=(
+        _VALUES,
+        _SETTINGS,
+        ("Exit status", ("0; 125 when the request cannot be carried out here; 2 when it cannot be understood.",)),
+    ),
+)
+
+DOCTOR = Verb(
+    name="doctor",
+    summary="say what this host can enforce, how it was tried, and how to raise it",
+    usage=("bldr doctor [OPTIONS]",),
+    description=(
+        "Try each mechanism for real in short-lived child processes. Nothing is concluded from a version number or a"
+        " setting alone; those are only read to explain a failure. Nothing on the host is changed.",
+    ),
+    options=(
+        Option("json", "print JSON"),
+        Option("verbose", "show how each mechanism was tried also where it works", short="v"),
+        _HELP_OPTION,
+    ),
+    examples=(
+        ("Can this machine build hermetically?", "bldr doctor"),
+        ("In a CI script", "bldr doctor --json > doctor.json || cat doctor.json"),
+    ),
+    notes=(("Exit status", ("0 when hermetic builds are possible here, 1 when they are not.",)),),
+)
+
+COMPLETION = Verb(
+    name="completion",
+    summary="print a completion script for bash, fish or zsh",
+    usage=("bldr completion bash|fish|zsh",),
+    description=("Print the script that lets the shell complete verbs, options and files.",),
+    options=(_HELP_OPTION,),
+    takes=WORDS,
+    words=SHELLS,
+    examples=(
+        ("bash, for this session", "source <(bldr completion bash)"),
+        ("zsh, for good", "bldr completion zsh > ~/.zfunc/_bldr"),
+        ("fish, for good", "bldr completion fish > ~/.config/fish/completions/bldr.fish"),
+    ),
+)
+
+HELP = Verb(
+    name="help",
+    summary="show the page of a verb",
+    usage=("bldr help [VERB]",),
+    description=("Show the page of a verb, or the list of verbs.",),
+    options=(_HELP_OPTION,),
+    takes=WORDS,
+    words=("run", "shell", "plan", "doctor", "completion", "help"),
+)
+
+VERBS = (RUN, SHELL, PLAN, DOCTOR, COMPLETION, HELP)
+
+
+def verb_named(name: str) -> Verb | None:
+    """The verb with this name."""
+    return next((verb for verb in VERBS if verb.name == name), None)
