@@ -116,6 +116,11 @@ def remove_tree(directory: Path) -> None:
     shutil.rmtree(directory, onerror=allow)
 
 
+def as_bytes(done: subprocess.CompletedProcess[Any]) -> subprocess.CompletedProcess[bytes]:
+    """Narrow what ``subprocess.run`` gave: type checkers cannot see through ``**options``."""
+    return done
+
+
 @pytest.fixture(scope="session")
 def bldr_argv() -> list[str]:
     """How the command line starts: the installed script, or the package where no script is installed."""
@@ -132,8 +137,7 @@ def bldr(bldr_argv: list[str]) -> Callable[..., subprocess.CompletedProcess[byte
 
     def run(*arguments: str | bytes | os.PathLike[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
         options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60} | options
-        done: subprocess.CompletedProcess[bytes] = subprocess.run([*bldr_argv, *arguments], check=False, **options)
-        return done
+        return as_bytes(subprocess.run([*bldr_argv, *arguments], check=False, **options))
 
     return run
 
@@ -158,7 +162,7 @@ def run_unprivileged(repository: Path, host_dir: Path) -> Callable[..., subproce
 
     def run(*arguments: str | bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:
         options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60} | options
-        done: subprocess.CompletedProcess[bytes] = subprocess.run(
+        done = subprocess.run(
             [SYSTEM_PYTHON, *arguments],
             env=environment | options.pop("env", {}),
             cwd=options.pop("cwd", home),
@@ -168,6 +172,6 @@ def run_unprivileged(repository: Path, host_dir: Path) -> Callable[..., subproce
             check=False,
             **options,
         )
-        return done
+        return as_bytes(done)
 
     return run
