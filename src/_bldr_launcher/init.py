@@ -1,0 +1,345 @@
+"""Process 1 of a sandbox: sets it up, starts the command, reaps strangers, reports the command's end.
+
+Messages, all in the format of ``wire``::
+
+    1  launcher → init     request: what to set up and what to run; descriptors: status, stdin, stdout, stderr
+                           [, memfd with the request] ; then detached mounts, 250 a message, when the launcher is root
+    2  init → supervisor   "failed"  step, operation, errno, text          the command did not start
+                           "absent"  errno, path                           the command cannot be executed
+                           "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
+                                     descriptors: pidfd of init [, terminal]
+    3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB
+
+When the command has ended, init reports and exits, and the kernel kills whatever is left in the namespace.
+"""
+
+import errno
+import fcntl
+import os
+import resource  # noqa: F401  os.wait4 imports it on first use, when the host's files are gone
+import struct
+
+import _signal
+from _bldr_launcher import channel, steps, syscalls, wire
+from _bldr_launcher import root as root_
+
+__all__ = ["LARGEST_REQUEST", "Request", "main"]
+
+LARGEST_REQUEST = 64 * 1024 * 1024  # bytes; about a hundred thousand inputs
+TREES_PER_MESSAGE = 250  # SCM_MAX_FD of <net/scm.h> is 253
+FORWARDED = (
+    _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM, _signal.SIGUSR1, _signal.SIGUSR2,
+    _signal.SIGWINCH, _signal.SIGCONT, _signal.SIGTSTP,
+)  # fmt: skip
+DEFAULTED = tuple(number for number in range(1, 65) if number not in (_signal.SIGKILL, _signal.SIGSTOP, 32, 33))
+SEARCH_PATH = b"/usr/bin:/bin"  # what execvp(3) falls back on; used when E has no PATH
+TIOCGPTN, TIOCSPTLCK = 0x80045430, 0x40045431  # <asm-generic/ioctls.h>
+
+
+class Request:
+    """What one execution asks for; ``pack`` in the supervisor, ``parse`` in the launcher and in init."""
+
+    __slots__ = ("argv", "env", "flags", "scratch", "steps", "uid")
+
+    def __init__(self, uid, flags, scratch, step_fields, argv, env):
+        self.uid = uid
+        self.flags = flags  # set of b"terminal", b"host-proc"
+        self.scratch = scratch
+        self.steps = step_fields
+        self.argv = argv
+        self.env = env
+
+    @staticmethod
+    def parse(data):
+        """Decode the request; see ``bldr.sandbox.linux.launcher`` for the other side."""
+        version, uid, flags, scratch, plan, command = wire.unpack(data)
+        if version != wire.VERSION:
+            raise wire.WireError(f"version {version!r} where {wire.VERSION!r} is spoken")
+        fields = wire.unpack(plan)
+        step_fields = []
+        place = 0
+        while place < len(fields):
+            count = int(fields[place])
+            step_fields.append(fields[place + 1 : place + 1 + count])
+            place += 1 + count
+        words = wire.unpack(command)
+        argc = int(words[0])
+        argv, env = words[1 : 1 + argc], words[1 + argc :]
+        return Request(int(uid), set(flags.split()), scratch, step_fields, argv, env)
+
+
+class _Failure(Exception):
+    """A step failed; the supervisor is told which."""
+
+    def __init__(self, step, operation, error):
+        super().__init__(step)
+        self.report = [
+            b"failed",
+            str(step).encode(),
+            operation,
+            str(error.errno or 0).encode(),
+            os.fsencode(str(error.args[-1]) if error.args else str(error)),
+        ]
+
+
+def main(link, identity, host_ipc, kernel=syscalls):
+    """Live as process 1. Never returns.
+
+    Args:
+        link: Descriptor of the socket to the launcher.
+        identity: ``(inside id, host uid, host gid)`` when this process writes its own maps, else None: the launcher
+            has written them, said so with one byte, and this process takes the id that they give it.
+        host_ipc: Text of the launcher's ``/proc/self/ns/ipc``.
+        kernel: The system calls; a test puts one that fails in its place.
+    """
+    status = -1
+    try:
+        failure = None
+        state = None
+        try:
+            state = _prepare(link, identity, host_ipc, kernel)
+        except _Failure as error:
+            failure = error
+        request, streams = _receive(link)
+        status = streams[0]
+        if failure is None:
+            try:
+                _set_up(request, state, link, kernel)
+            except _Failure as error:
+                failure = error
+        if failure is not None:
+            _send(status, failure.report)
+        else:
+            _live(request, streams, status, state)
+    except BrokenPipeError:
+        pass  # the supervisor is gone: nobody is left to be told
+    except BaseException as error:  # noqa: BLE001  our own mistake: say so, and end the sandbox
+        _confess(status, error)
+    finally:
+        os._exit(0)
+
+
+def _confess(status, error):
+    if status >= 0:
+        text = f"{type(error).__name__}: {error}"
+        if error.__traceback__ is not None:
+            last = error.__traceback__
+            while last.tb_next is not None:
+                last = last.tb_next
+            text += f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"
+        _send(status, [b"failed", b"-1", b"internal", b"0", os.fsencode(text)])
+
+
+def _guarded(step, operation, call, *arguments):
+    try:
+        return call(*arguments)
+    except OSError as error:
+        raise _Failure(step, operation, error) from error
+
+
+def _prepare(link, identity, host_ipc, kernel):
+    """Do everything that does not depend on the request."""
+    close_all_but(link, kernel)
+    if identity is None:
+        if os.read(link, 1) != b"m":
+            os._exit(0)
+        _guarded(-1, b"map-identity", _take_identity)
+    else:
+        _guarded(-1, b"map-identity", root_.map_identity, *identity)
+    # After the change of identity, which clears it. The launcher has one thread, so "parent thread died" means it died.
+    _guarded(-1, b"map-identity", kernel.prctl, syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, (*FORWARDED, _signal.SIGCHLD))
+    _guarded(-1, b"loopback-up", root_.loopback_up)
+    _guarded(-1, b"private-mounts", root_.private_mounts, kernel)
+    new_root = _guarded(-1, b"new-root", root_.fresh_root, kernel)
+    state = steps.State(new_root, b"", [], host_ipc, kernel)
+    try:
+        root_.mount_proc(kernel)
+    except OSError as error:
+        state.proc_failure = error
+    _guarded(-1, b"devices", root_.make_devices, kernel)
+    return state
+
+
+def _take_identity():
+    # setgroups(2) is allowed here: the launcher is root and has emptied the list already.
+    inside = int(open("/proc/self/uid_map", "rb").read().split()[0])  # noqa: SIM115  init never runs its destructors late
+    os.setresgid(inside, inside, inside)
+    os.setresuid(inside, inside, inside)
+
+
+def close_all_but(keep, kernel=syscalls):
+    """Close every descriptor above stderr except ``keep``: a leaked directory would be a way out of the sandbox."""
+    try:
+        if keep > 3:
+            kernel.close_range(3, keep - 1)
+        kernel.close_range(keep + 1, 0xFFFFFFFF)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) > 2 and int(name) != keep:
+                try:
+                    os.close(int(name))
+                except OSError:
+                    pass  # the descriptor of the listing itself
+
+
+def _receive(link):
+    """Wait for the request. The end of the stream means that this sandbox was never needed."""
+    data, fds = channel.receive(link, wire.LARGEST_INLINE)
+    if not data:
+        os._exit(0)
+    if len(fds) == 5:
+        data = _read_all(fds.pop())
+    return Request.parse(data), fds
+
+
+def _read_all(memfd):
+    size = os.fstat(memfd).st_size
+    if size > LARGEST_REQUEST:
+        raise wire.WireError(f"a request of {size} bytes")
+    data = os.pread(memfd, size, 0)
+    os.close(memfd)
+    return data
+
+
+def _set_up(request, state, link, kernel):
+    if state.proc_failure is not None:
+        if b"host-proc" not in request.flags:
+            raise _Failure(-1, b"proc", state.proc_failure)
+        _guarded(-1, b"proc", root_.bind_host_proc, kernel)
+    if b"trees" in request.flags:
+        state.trees, state.unmapped = _receive_trees(link)
+        _refuse_foreign_outputs(request, state.unmapped)
+    state.scratch = request.scratch
+    for number, (operation, *arguments) in enumerate(request.steps):
+        try:
+            steps.OPERATIONS[operation](state, *arguments)
+        except OSError as error:
+            raise _Failure(number, operation, error) from error
+
+
+def _receive_trees(link):
+    """Take the detached mounts over, or the launcher's word that one could not be opened."""
+    trees = []
+    while True:
+        data, fds = channel.receive(link, wire.LARGEST_INLINE, TREES_PER_MESSAGE)
+        trees += fds
+        kind, *words = wire.unpack(data)
+        if kind == b"failed":
+            number, text = int(words[2]), os.fsdecode(words[3])
+            raise _Failure(int(words[0]), words[1], OSError(number, text))
+        if kind == b"last":
+            return trees, [int(word) for word in words]
+
+
+def _refuse_foreign_outputs(request, unmapped):
+    """An output whose ids cannot be mapped would not be writable, or its files not the caller's."""
+    writable = {arguments[0] for operation, *arguments in request.steps if operation == b"unseal"}
+    for number in unmapped:
+        operation, *arguments = request.steps[number]
+        if operation == b"bind" and arguments[1] in writable:
+            raise _Failure(number, b"idmap", OSError(errno.EINVAL, "the file system has no id-mapped mounts"))
+
+
+def _live(request, streams, status, state):
+    """Start the command, then wait for signals until it ends."""
+    terminal = _open_terminal() if b"terminal" in request.flags else None
+    try:
+        pid = _spawn(request, streams, terminal)
+    except OSError as error:
+        _send(status, [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")])
+        return
+    for fd in streams[1:]:
+        os.close(fd)
+    handles = [os.pidfd_open(1)]
+    if terminal is not None:
+        handles.append(terminal[0])
+    report = [b"started", str(state.landlock_abi).encode(), b"1" if state.proc_failure is None else b"0"]
+    _send(status, report + [str(number).encode() for number in state.unmapped], handles)
+    if terminal is not None:
+        os.close(terminal[0])
+    raw, usage = _wait(pid)
+    _send(
+        status,
+        [
+            b"exited",
+            str(raw).encode(),
+            str(int(usage.ru_utime * 1e6)).encode(),
+            str(int(usage.ru_stime * 1e6)).encode(),
+            str(usage.ru_maxrss).encode(),
+        ],
+    )
+
+
+def _open_terminal():
+    """Open a new terminal of the sandbox's own /dev/pts: ``(controlling side, path of the other)``."""
+    controller = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    fcntl.ioctl(controller, TIOCSPTLCK, struct.pack("i", 0))
+    (number,) = struct.unpack("I", fcntl.ioctl(controller, TIOCGPTN, bytes(4)))
+    return controller, f"/dev/pts/{number}"
+
+
+def _spawn(request, streams, terminal):
+    """posix_spawn(3): no copy of this process is made, and an exec that fails is told apart from a command that does.
+
+    The session is set before the file actions, so a terminal that is opened as stdin becomes the controlling one.
+    """
+    env = dict(item.split(b"=", 1) for item in request.env)
+    path = find_executable(request.argv[0], env.get(b"PATH", SEARCH_PATH))
+    _, stdin, stdout, stderr = streams
+    if terminal is None:
+        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)]
+    else:
+        actions = [(os.POSIX_SPAWN_OPEN, 0, terminal[1], os.O_RDWR, 0)]
+        actions += [(os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
+    return os.posix_spawn(
+        path, request.argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=DEFAULTED
+    )
+
+
+def find_executable(name, search_path):
+    """Find a command the way execvp(3) does, in the sandbox's own view.
+
+    Raises:
+        OSError: ENOENT when nothing has the name, EACCES when what has it cannot be executed.
+    """
+    if b"/" in name:
+        candidates = [name]
+    else:
+        candidates = [(directory or b".") + b"/" + name for directory in search_path.split(b":")]
+    found = OSError(errno.ENOENT, "not found", os.fsdecode(name))
+    for path in candidates:
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+        if os.path.lexists(path):
+            number = errno.EISDIR if os.path.isdir(path) else errno.EACCES if os.path.exists(path) else errno.ENOENT
+            found = OSError(number, "not executable", os.fsdecode(path))
+    raise found
+
+
+def _wait(pid):
+    """Reap everybody; forward the signals of the host to the command's process group; return when the command ends.
+
+    The signals stay blocked and are taken one by one: process 1 is spared every signal that it has no handler for, but a
+    blocked one is queued for it all the same (signal(7), pid_namespaces(7)).
+    """
+    wanted = (*FORWARDED, _signal.SIGCHLD)
+    while True:
+        while True:
+            child, raw, usage = os.wait4(-1, os.WNOHANG)
+            if child == pid:
+                return raw, usage
+            if child == 0:
+                break
+        info = _signal.sigwaitinfo(wanted)
+        if info.si_signo != _signal.SIGCHLD and info.si_pid == 0:  # 0: sent from outside the namespace
+            try:
+                os.killpg(pid, info.si_signo)
+            except OSError:
+                pass  # it is ending right now, and SIGCHLD is on its way
+
+
+def _send(status, items, fds=()):
+    channel.send(status, wire.pack(items), fds)

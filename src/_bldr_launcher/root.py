@@ -1,0 +1,104 @@
+"""The part of a sandbox that is the same for all of them, made before the request is known: identity, loopback, root.
+
+The new root is a tmpfs that is mounted on ``/``. A path that starts with ``/`` still names the old root (the lookup
+starts at the process's root and does not cross a mount there), a relative one the new root, which is the working
+directory from here to ``pivot_root``. So nothing of the host is hidden by the mounts while they are made.
+"""
+
+import fcntl
+import os
+import struct
+
+import _socket
+from _bldr_launcher import syscalls
+
+__all__ = ["DEVICES", "PREPARED", "fresh_root", "loopback_up", "map_identity", "private_mounts"]
+
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+LINKS = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+)
+SIOCSIFFLAGS = 0x8914  # <linux/sockios.h>
+IFF_UP_RUNNING = 0x1 | 0x40  # <linux/if.h>
+PREPARED = ("map-identity", "loopback-up", "private-mounts", "new-root", "proc", "devices")
+
+
+def map_identity(uid, host_uid, host_gid, pid="self"):
+    """Write the maps of a new user namespace: inside ``uid`` is ``host_uid``, and nobody else exists.
+
+    ``setgroups`` must be denied before an unprivileged writer may set the group map (user_namespaces(7)).
+    """
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{uid} {host_uid} 1"),
+        ("gid_map", f"{uid} {host_gid} 1"),
+    ):
+        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+
+def loopback_up():
+    """Bring ``lo`` up; the kernel then adds 127.0.0.1 and ::1 on its own."""
+    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        fcntl.ioctl(probe, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP_RUNNING))
+    finally:
+        probe.close()
+
+
+def private_mounts(kernel=syscalls):
+    """Cut propagation: without it mounts leak out and in, and ``pivot_root`` refuses a shared parent."""
+    kernel.mount(None, b"/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+
+
+def fresh_root(kernel=syscalls):
+    """Mount a tmpfs on ``/``, enter it and return its descriptor."""
+    context = kernel.fsopen(b"tmpfs")
+    try:
+        kernel.fsconfig(context, syscalls.FSCONFIG_SET_STRING, b"source", b"bldr")
+        kernel.fsconfig(context, syscalls.FSCONFIG_SET_STRING, b"mode", b"755")
+        kernel.fsconfig(context, syscalls.FSCONFIG_CMD_CREATE, None, None)
+        root = kernel.fsmount(context, syscalls.MOUNT_ATTR_NOSUID)
+    finally:
+        os.close(context)
+    kernel.move_mount(root, b"", syscalls.AT_FDCWD, b"/", syscalls.MOVE_MOUNT_F_EMPTY_PATH)
+    os.fchdir(root)
+    return root
+
+
+def mount_proc(kernel=syscalls):
+    """Mount a fresh /proc of the new process namespace.
+
+    Raises:
+        OSError: EPERM where the host's own /proc is partly covered, as in a container ("mount too revealing").
+    """
+    os.mkdir("proc", 0o555)
+    kernel.mount(b"proc", b"proc", b"proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+
+
+def bind_host_proc(kernel=syscalls):
+    """Show the host's /proc, read-only: the degraded stand-in where a fresh one is refused."""
+    kernel.mount(b"/proc", b"proc", None, syscalls.MS_BIND | syscalls.MS_REC)
+
+
+def make_devices(kernel=syscalls):
+    """Fill /dev: six nodes bound from the host (mknod(2) is refused in a user namespace), links, shm and pts."""
+    os.mkdir("dev", 0o755)
+    for name in DEVICES:
+        os.close(os.open(f"dev/{name}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+        kernel.mount(b"/dev/" + name.encode(), b"dev/" + name.encode(), None, syscalls.MS_BIND)
+    for name, target in LINKS:
+        os.symlink(target, f"dev/{name}")
+    os.mkdir("dev/shm", 0o1777)
+    kernel.mount(b"shm", b"dev/shm", b"tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, b"mode=1777")
+    os.mkdir("dev/pts", 0o755)
+    kernel.mount(
+        b"devpts", b"dev/pts", b"devpts", syscalls.MS_NOSUID | syscalls.MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=620"
+    )

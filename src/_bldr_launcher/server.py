@@ -1,0 +1,297 @@
+"""The fork server: one single-threaded loop that clones sandboxes for a supervisor.
+
+::
+
+    1  launcher → supervisor   "ready"   mode, scratch base        or  "failed"  step, operation, errno, text
+    2  supervisor → launcher   request (see init.py); the launcher hands it to an init that waits, or to a new one
+    3  end of the stream       every sandbox is killed, the scratch base removed, the launcher ends
+
+Inits are made before they are asked for: namespaces, the root and /dev take longer than what a request adds. When
+nobody needs one it sees the end of its own stream and ends too.
+"""
+
+import errno
+import os
+import resource  # noqa: F401  see init.py
+import select
+
+import _signal
+from _bldr_launcher import channel, init, root, scratch, seccomp, syscalls, wire
+
+__all__ = ["SANDBOX_ID", "Launcher", "serve"]
+
+NAMESPACES = (
+    syscalls.CLONE_NEWUSER
+    | syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWPID
+    | syscalls.CLONE_NEWNET
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS
+    | syscalls.CLONE_NEWCGROUP
+)
+SANDBOX_ID = 1_900_000_000  # the host id of inside-root when the caller is real root: nobody's, above every id range in use
+MOUNTING = (b"bind", b"temp")
+
+
+def serve(control_fd, scratch_parent, *, ready=2, kernel=syscalls):
+    """Run the launcher until the supervisor is gone. Never returns.
+
+    Args:
+        control_fd: Descriptor of the SOCK_SEQPACKET socket to the supervisor.
+        scratch_parent: Host directory below which temps are made.
+        ready: How many inits wait for a request.
+        kernel: The system calls; a test puts one that fails in its place.
+    """
+    step = b"scratch"
+    try:
+        base, lock = scratch.create_base(scratch_parent)
+        step = b"launcher"
+        launcher = Launcher(control_fd, base, lock, ready, kernel)
+        step = b"seccomp"
+        launcher.confine_itself()
+    except OSError as error:
+        report = [b"failed", b"-1", step, str(error.errno or 0).encode(), os.fsencode(str(error.args[-1]))]
+        channel.send(control_fd, wire.pack(report))
+        os._exit(1)
+    try:
+        channel.send(control_fd, wire.pack([b"ready", launcher.mode, os.fsencode(base)]))
+        launcher.loop()
+    finally:
+        launcher.end_everything()
+        scratch.remove_tree(base)
+        os._exit(0)
+
+
+class Launcher:
+    """The state of the fork server."""
+
+    def __init__(self, control, base, lock, ready, kernel):
+        self.control = control
+        self.base = base
+        self.lock = lock
+        self.ready = ready
+        self.kernel = kernel
+        self.waiting = []  # (pid, descriptor of the socket) of inits without a request
+        self.children = set()
+        self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
+        self.euid, self.egid = os.geteuid(), os.getegid()
+        self.mode = b"root" if _is_host_root() else b"user"
+        self.idmap = _identity_namespace(kernel) if self.mode == b"root" else -1
+        self.leftovers_removed = False
+        self.wake, wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        _signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
+        for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGTSTP):
+            _signal.signal(number, _signal.SIG_IGN)  # the supervisor decides what they mean
+
+    def confine_itself(self):
+        """Take the base filter, no_new_privs and a keyring of its own; every sandbox inherits them."""
+        try:
+            self.kernel.join_new_session_keyring()
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EDQUOT):  # kernel or container without keyrings
+                raise
+        self.kernel.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+        self.kernel.install_filter(seccomp.base_filter())
+        os.umask(0o022)
+        if self.mode == b"root":
+            os.setgroups([])
+
+    def loop(self):
+        """Serve until the supervisor closes its end."""
+        poller = select.poll()
+        poller.register(self.control, select.POLLIN)
+        poller.register(self.wake, select.POLLIN)
+        while True:
+            idle = len(self.waiting) >= self.ready and self.leftovers_removed
+            for fd, _events in poller.poll(None if idle else 0) or ((-1, 0),):
+                if fd == self.wake:
+                    os.read(self.wake, 4096)
+                    self.reap()
+                elif fd == -1:
+                    self.prepare_ahead()
+                elif not self.serve_one():
+                    return
+
+    def prepare_ahead(self):
+        """Use a moment without requests."""
+        if len(self.waiting) < self.ready:
+            try:
+                self.waiting.append(self.clone(0))
+            except OSError:
+                self.ready = 0  # the request that needs one will meet the same error and report it
+        elif not self.leftovers_removed:
+            self.leftovers_removed = True
+            try:
+                scratch.remove_leftovers(os.path.dirname(self.base))
+            except OSError:
+                pass  # a leftover that cannot be removed must not stop a build
+
+    def serve_one(self):
+        """Take one request; False at the end of the stream."""
+        data, fds = channel.receive(self.control, wire.LARGEST_INLINE)
+        if not data:
+            return False
+        link = None
+        try:
+            link = self.hand_over(data, fds)
+        except OSError as error:
+            self.report(fds[0], b"namespaces", error)
+        finally:
+            _close_all(fds)
+            if link is not None:
+                os.close(link)
+        return True
+
+    def hand_over(self, data, fds):
+        """Pass the request on to an init; returns the socket to it."""
+        whole = os.pread(fds[4], os.fstat(fds[4]).st_size, 0) if len(fds) == 5 else data
+        uid = int(wire.unpack(whole)[1])
+        link = None
+        while self.waiting and uid == 0 and link is None:
+            _, link = self.waiting.pop(0)
+            link = self.offer(link, data, fds)
+        if link is None:
+            _, link = self.clone(uid)
+            channel.send(link, data, fds)
+        if self.mode == b"root":
+            self.send_trees(link, init.Request.parse(whole))
+        return link
+
+    def offer(self, link, data, fds):
+        """Give the request to an init that waits; None when it has died meanwhile."""
+        try:
+            channel.send(link, data, fds)
+        except (BrokenPipeError, ConnectionResetError):
+            os.close(link)
+            return None
+        return link
+
+    def clone(self, uid):
+        """Start an init in new namespaces; returns ``(pid, socket to it)``."""
+        ours, theirs = channel.pair()
+        try:
+            pid = self.kernel.clone3(NAMESPACES, _signal.SIGCHLD)
+            if pid == 0:
+                identity = None if self.mode == b"root" else (uid, self.euid, self.egid)
+                init.main(theirs, identity, self.host_ipc, self.kernel)
+            self.children.add(pid)
+            if self.mode == b"root":
+                root.map_identity(uid, SANDBOX_ID, SANDBOX_ID, pid)
+                channel.send(ours, b"m")
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        return pid, ours
+
+    def send_trees(self, link, request):
+        """As real root, open every source here: the sandbox's own id could neither reach nor own it.
+
+        A tree is shown through an id map that makes the caller's files those of inside-root. Where the file system
+        cannot do that, the step's number is told instead.
+        """
+        fds, unmapped = [], []
+        try:
+            for number, (operation, *arguments) in enumerate(request.steps):
+                if operation not in MOUNTING:
+                    continue
+                source = arguments[0] if operation == b"bind" else request.scratch + b"/" + arguments[0]
+                try:
+                    fd, mapped = self.open_mapped(source)
+                except OSError as error:
+                    text = os.fsencode(str(error.args[-1]))
+                    report = [b"failed", str(number).encode(), operation, str(error.errno).encode(), text]
+                    channel.send(link, wire.pack(report), ())
+                    return
+                fds.append(fd)
+                if not mapped:
+                    unmapped.append(number)
+                    if operation == b"temp":
+                        os.chown(source, SANDBOX_ID, SANDBOX_ID)
+                if len(fds) == init.TREES_PER_MESSAGE:
+                    channel.send(link, wire.pack([b"more"]), fds)
+                    _close_all(fds)
+            channel.send(link, wire.pack([b"last", *(str(number).encode() for number in unmapped)]), fds)
+        finally:
+            _close_all(fds)
+
+    def open_mapped(self, source):
+        """Copy the mounts at a path, detached, and map their ids; returns ``(descriptor, whether it was mapped)``."""
+        flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE | os.O_CLOEXEC
+        fd = self.kernel.open_tree(syscalls.AT_FDCWD, source, flags)
+        attempts = (syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, syscalls.AT_EMPTY_PATH)
+        for attempt in attempts:  # a mount below that cannot be mapped must not keep the top one from it
+            try:
+                self.kernel.mount_setattr(fd, b"", attempt, set_=syscalls.MOUNT_ATTR_IDMAP, userns_fd=self.idmap)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
+                    os.close(fd)
+                    raise
+            else:
+                return fd, True
+        return fd, False
+
+    def report(self, status, operation, error):
+        """Tell the supervisor that its sandbox was not started."""
+        items = [b"failed", b"-1", operation, str(error.errno or 0).encode(), os.fsencode(str(error.args[-1]))]
+        try:
+            channel.send(status, wire.pack(items))
+        except OSError:
+            pass  # the supervisor has lost interest
+
+    def reap(self):
+        """Collect the inits that have ended."""
+        while self.children:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self.children.discard(pid)
+            self.waiting = [item for item in self.waiting if item[0] != pid]
+
+    def end_everything(self):
+        """Kill every sandbox and wait for the last process of each."""
+        for pid in self.children:
+            os.kill(pid, _signal.SIGKILL)  # ours and not reaped yet, so the number is still theirs
+        for pid in self.children:
+            os.waitpid(pid, 0)
+        self.children = set()
+
+
+def _close_all(fds):
+    while fds:
+        os.close(fds.pop())
+
+
+def _is_host_root():
+    """Whether this is root of the initial user namespace, with its capabilities: only then is 0 inside not 0 outside."""
+    with open("/proc/self/uid_map", "rb") as maps:
+        whole = maps.read().split() == [b"0", b"0", b"4294967295"]
+    if not whole or os.geteuid() != 0:
+        return False
+    with open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"CapEff:"):
+                return bool(int(line.split()[1], 16) >> 21 & 1)  # CAP_SYS_ADMIN of <linux/capability.h>
+    return False
+
+
+def _identity_namespace(kernel):
+    """A user namespace whose map shows the caller's id 0 as inside-root's host id; only its descriptor is used."""
+    ours, theirs = channel.pair()
+    pid = kernel.clone3(syscalls.CLONE_NEWUSER, _signal.SIGCHLD)
+    if pid == 0:
+        os.close(ours)
+        os.read(theirs, 1)
+        os._exit(0)
+    os.close(theirs)
+    try:
+        root.map_identity(0, SANDBOX_ID, SANDBOX_ID, pid)
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(ours)
+        os.waitpid(pid, 0)

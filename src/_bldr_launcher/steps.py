@@ -1,0 +1,385 @@
+"""What each step of a plan does. Runs in init, between the namespaces and the command; one function an operation.
+
+The working directory is the new root until ``pivot``; ``state`` holds what later steps need. Every argument is bytes.
+A step raises ``OSError`` and knows nothing of reporting.
+"""
+
+import errno
+import os
+import resource
+
+import _socket
+from _bldr_launcher import landlock, seccomp, syscalls
+
+__all__ = ["OPERATIONS", "CanaryError", "State"]
+
+BIND = syscalls.MS_BIND | syscalls.MS_REC
+WALK = syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS | syscalls.RESOLVE_BENEATH
+RESOURCES = {
+    b"core": resource.RLIMIT_CORE,
+    b"cpu": resource.RLIMIT_CPU,
+    b"fsize": resource.RLIMIT_FSIZE,
+    b"nofile": resource.RLIMIT_NOFILE,
+    b"stack": resource.RLIMIT_STACK,
+}
+
+
+class CanaryError(OSError):
+    """Something that has to be impossible in this sandbox was possible."""
+
+
+class State:
+    """What the steps of one sandbox share."""
+
+    def __init__(self, root, scratch, trees, host_ipc, kernel=syscalls):
+        self.root = root  # descriptor of the new root
+        self.scratch = scratch  # host directory with one numbered directory for each temp
+        self.trees = trees  # detached mounts from the launcher, in the order of the steps; empty when not root
+        self.host_ipc = host_ipc  # text of the launcher's /proc/self/ns/ipc
+        self.kernel = kernel
+        self.proc_failure = None  # why there is no fresh /proc
+        self.unmapped = []  # numbers of the steps whose tree shows foreign ids
+        self.mask_made = False
+        self.landlock_abi = 0
+
+
+def _relative(at):
+    return at[1:] or b"."
+
+
+def _beneath(state, at, flags=os.O_PATH):
+    """Open a path of the new root without following any link: what lies in a bound tree is not ours to trust."""
+    return state.kernel.openat2(state.root, _relative(at), flags, WALK)
+
+
+def _make_inside_temp(state, at, kind):
+    """Make the mount point and its parents in a temp, one component at a time, following no link."""
+    *parents, last = _relative(at).split(b"/")
+    fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in parents:
+            fd = _enter(fd, name)
+        if kind == b"dir":
+            _make_directory(last, fd)
+        else:
+            flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(last, flags, 0o644, dir_fd=fd))
+    finally:
+        os.close(fd)
+
+
+def _make_directory(name, parent):
+    try:
+        os.mkdir(name, 0o755, dir_fd=parent)
+    except FileExistsError:
+        pass  # made for an earlier mount point
+
+
+def _enter(parent, name):
+    _make_directory(name, parent)
+    child = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    os.close(parent)
+    return child
+
+
+def _make(state, at, where, create):
+    """Create an entry of our own: ``create(name, dir_fd)`` with a way to the directory that follows no link."""
+    if where == b"skeleton":  # nothing but what earlier steps made; no lookup can be led astray
+        create(_relative(at), None)
+        return
+    directory, _, name = at.rpartition(b"/")
+    parent = _beneath(state, directory or b"/", os.O_PATH | os.O_DIRECTORY)
+    try:
+        create(name, parent)
+    finally:
+        os.close(parent)
+
+
+def _make_mount_point(state, at, kind, where):
+    if where == b"temp":
+        _make_inside_temp(state, at, kind)
+    elif where != b"inside":
+        _make(state, at, where, _new_directory if kind == b"dir" else _new_file)
+
+
+def _new_directory(name, parent):
+    os.mkdir(name, 0o755, dir_fd=parent)
+
+
+def _new_file(name, parent):
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    os.close(os.open(name, flags, 0o644, dir_fd=parent))
+
+
+def _attach(state, source, at, kind, where):
+    """Bind a host path, or the next tree that the launcher opened, at a path of the new root."""
+    _make_mount_point(state, at, kind, where)
+    if where == b"skeleton" and not state.trees:
+        state.kernel.mount(source, _relative(at), None, BIND)
+        return
+    if state.trees:
+        tree = state.trees.pop(0)
+    else:
+        flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE | os.O_CLOEXEC
+        tree = state.kernel.open_tree(syscalls.AT_FDCWD, source, flags)
+    _move(state, tree, at)
+
+
+def hostname(state, name):
+    state.kernel.sethostname(name)
+
+
+def dir_(state, at, mode, where):
+    if where == b"temp":
+        _make_inside_temp(state, at, b"dir")
+        return
+
+    def create(name, parent):
+        os.mkdir(name, int(mode, 8), dir_fd=parent)
+
+    _make(state, at, where, create)
+
+
+def file_(state, at, mode, content, where):
+    def create(name, parent):
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        fd = os.open(name, flags, int(mode, 8), dir_fd=parent)
+        try:
+            os.write(fd, content)
+        finally:
+            os.close(fd)
+
+    _make(state, at, where, create)
+
+
+def link(state, at, target, where):
+    def create(name, parent):
+        os.symlink(target, name, dir_fd=parent)
+
+    _make(state, at, where, create)
+
+
+def bind(state, source, at, kind, where):
+    _attach(state, source, at, kind, where)
+
+
+def temp(state, index, at, mode, where):
+    _attach(state, state.scratch + b"/" + index, at, b"dir", where)
+
+
+def tmpfs(state, at, size, mode, where):
+    _make_mount_point(state, at, b"dir", where)
+    _mount_tmpfs(state, at, mode, size)
+
+
+def skeleton(state, at, mode, where):
+    _make_mount_point(state, at, b"dir", where)
+    _mount_tmpfs(state, at, mode, b"")
+
+
+def _mount_tmpfs(state, at, mode, size):
+    context = state.kernel.fsopen(b"tmpfs")
+    try:
+        state.kernel.fsconfig(context, syscalls.FSCONFIG_SET_STRING, b"mode", mode)
+        if size:
+            state.kernel.fsconfig(context, syscalls.FSCONFIG_SET_STRING, b"size", size)
+        state.kernel.fsconfig(context, syscalls.FSCONFIG_CMD_CREATE, None, None)
+        tree = state.kernel.fsmount(context, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
+    finally:
+        os.close(context)
+    _move(state, tree, at)
+
+
+def _move(state, tree, at):
+    """Attach a detached mount at a path of the new root, and close its descriptor."""
+    try:
+        target = _beneath(state, at)
+        try:
+            flags = syscalls.MOVE_MOUNT_F_EMPTY_PATH | syscalls.MOVE_MOUNT_T_EMPTY_PATH
+            state.kernel.move_mount(tree, b"", target, b"", flags)
+        finally:
+            os.close(target)
+    finally:
+        os.close(tree)
+
+
+def mask(state, at, kind, where):
+    """Put something unreadable over what is there: without capabilities even inside-root meets mode 000."""
+    if kind == b"dir":
+        _mount_tmpfs(state, at, b"000", b"4096")
+        return
+    name = b".bldr-masked"
+    if not state.mask_made:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0))
+        state.mask_made = True
+    _move(state, state.kernel.open_tree(state.root, name, syscalls.OPEN_TREE_CLONE | os.O_CLOEXEC), at)
+
+
+def seal(state):
+    if state.mask_made:
+        os.unlink(b".bldr-masked")
+    flags = syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE
+    state.kernel.mount_setattr(
+        state.root, b"", flags, set_=syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID
+    )
+
+
+def unseal(state, at, reach):
+    """Make one mount writable again; with ``all`` also the host's mounts below it, as far as they are writable there.
+
+    A read-only flag that the host had set is locked in a user namespace, and clearing it fails with EPERM.
+    """
+    fd = _beneath(state, at)
+    try:
+        clear = syscalls.MOUNT_ATTR_RDONLY
+        if reach == b"all":
+            try:
+                state.kernel.mount_setattr(fd, b"", syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, clear=clear)
+            except PermissionError:
+                pass  # some mount below is read-only on the host; the one that was declared is tried alone
+            else:
+                return
+        state.kernel.mount_setattr(fd, b"", syscalls.AT_EMPTY_PATH, clear=clear)
+    finally:
+        os.close(fd)
+
+
+def pivot(state):
+    """Make the new root the root and detach the old one, which ``pivot_root(".", ".")`` left on top of it."""
+    state.kernel.pivot_root(b".", b".")
+    state.kernel.umount2(b".", syscalls.MNT_DETACH)
+    os.chdir("/")
+    os.close(state.root)
+
+
+def no_userns(state):
+    """Forbid user namespaces in this one: the limit cannot be raised again once the capabilities are gone."""
+    fd = os.open("/proc/sys/user/max_user_namespaces", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, b"0")
+    finally:
+        os.close(fd)
+
+
+def rlimit(state, name, soft, hard):
+    which = RESOURCES[name]
+    _, ceiling = resource.getrlimit(which)
+    wanted = [resource.RLIM_INFINITY if text == b"unlimited" else int(text) for text in (soft, hard)]
+    if ceiling != resource.RLIM_INFINITY:  # -1: compare numbers only
+        wanted = [ceiling if item == resource.RLIM_INFINITY else min(item, ceiling) for item in wanted]
+    resource.setrlimit(which, tuple(wanted))
+
+
+def landlock_(state, *writable):
+    state.landlock_abi = landlock.restrict_writes(writable, state.kernel)
+
+
+def drop(state):
+    """Give up all privilege. Not dumpable: the command must not read or trace the init that shares its id."""
+    state.kernel.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    state.kernel.drop_capabilities()
+    state.kernel.prctl(syscalls.PR_SET_DUMPABLE, 0)
+
+
+def seccomp_(state, chown_succeeds, mounts=b"0"):
+    program = seccomp.sandbox_filter(mounts=mounts == b"1", chown_succeeds=chown_succeeds == b"1")
+    state.kernel.install_filter(program)
+
+
+def chdir(state, path):
+    os.chdir(path)
+
+
+def canary(state, guarantee, kind, argument):
+    CANARIES[kind](state, argument)
+
+
+def _must_fail(attempt, expected, what):
+    try:
+        attempt()
+    except OSError as error:
+        if error.errno in expected:
+            return
+        raise CanaryError(error.errno, f"{what}: {os.strerror(error.errno)}") from error
+    raise CanaryError(0, f"{what} was possible")
+
+
+def _canary_absent(_state, path):
+    _must_fail(lambda: os.stat(path), (errno.ENOENT, errno.ENOTDIR, errno.EACCES), f"looking at {os.fsdecode(path)}")
+
+
+def _canary_readonly(_state, path):
+    """Try to write: an unnamed file in a directory, or the file opened for writing; neither changes anything."""
+    flags = os.O_WRONLY | os.O_CLOEXEC
+    if os.path.isdir(path):
+        flags |= os.O_TMPFILE
+    _must_fail(lambda: os.close(os.open(path, flags)), (errno.EROFS, errno.EACCES), f"writing to {os.fsdecode(path)}")
+
+
+def _canary_unreachable(_state, _argument):
+    """Connecting a datagram socket sends nothing; it asks the kernel for a route to a documentation address."""
+
+    outward = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        _must_fail(lambda: outward.connect(("192.0.2.1", 9)), (errno.ENETUNREACH,), "a route out of the sandbox")
+    finally:
+        outward.close()
+
+
+def _canary_capless(_state, _argument):
+    _must_fail(lambda: syscalls.sethostname(b"x"), (errno.EPERM,), "setting the host name")
+    if syscalls.prctl(syscalls.PR_GET_NO_NEW_PRIVS) != 1:
+        raise CanaryError(0, "no_new_privs is not set")
+
+
+def _canary_filtered(_state, _argument):
+    _must_fail(syscalls.join_new_session_keyring, (errno.EPERM,), "reaching the session keyring")
+
+
+def _canary_hostname(_state, name):
+    if os.uname().nodename.encode() != name:
+        raise CanaryError(0, f"the host name is {os.uname().nodename!r}")
+
+
+def _canary_pid1(_state, _argument):
+    if os.getpid() != 1 or os.getppid() != 0:
+        raise CanaryError(0, f"process {os.getpid()} of parent {os.getppid()} is not the first one")
+
+
+def _canary_ipc(state, _argument):
+    if os.readlink(b"/proc/self/ns/ipc") == state.host_ipc:
+        raise CanaryError(0, "the IPC namespace is the host's")
+
+
+CANARIES = {
+    b"absent": _canary_absent,
+    b"readonly": _canary_readonly,
+    b"unreachable": _canary_unreachable,
+    b"capless": _canary_capless,
+    b"filtered": _canary_filtered,
+    b"hostname": _canary_hostname,
+    b"pid1": _canary_pid1,
+    b"ipc": _canary_ipc,
+}
+
+OPERATIONS = {
+    b"hostname": hostname,
+    b"dir": dir_,
+    b"file": file_,
+    b"link": link,
+    b"bind": bind,
+    b"temp": temp,
+    b"tmpfs": tmpfs,
+    b"skeleton": skeleton,
+    b"mask": mask,
+    b"seal": seal,
+    b"unseal": unseal,
+    b"pivot": pivot,
+    b"no-userns": no_userns,
+    b"rlimit": rlimit,
+    b"landlock": landlock_,
+    b"drop": drop,
+    b"seccomp": seccomp_,
+    b"chdir": chdir,
+    b"canary": canary,
+}

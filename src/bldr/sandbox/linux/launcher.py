@@ -1,0 +1,254 @@
+"""The supervisor's side of the launcher: start it, hand it requests, receive what init reports.
+
+The supervisor may have threads, event loops and open channels, so it never forks: the launcher is another interpreter
+(posix_spawn(3)), and from then on a message over a socket is all that a sandbox costs here. ``bldr run`` has one
+thread and nothing else to do, so its launcher is a plain fork that skips the second interpreter's start.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import sys
+
+import _signal
+import _thread
+from _bldr_launcher import channel, scratch, wire
+
+from bldr.errors import SandboxLostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Launcher", "Status", "encode_command", "encode_plan"]
+
+CONTROL_FD = 3
+LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted to be
+
+
+class Status:
+    """The socket on which one init reports. Owned by the execution; closing it ends a sandbox that has not started."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def receive(self) -> tuple[list[bytes], list[int]]:
+        """Return the next report and its descriptors; an empty report when init is gone.
+
+        Raises:
+            SandboxLostError: What arrived is not a report.
+        """
+        try:
+            data, fds = channel.receive(self.fd, LARGEST_REPORT)
+            return (wire.unpack(data) if data else []), fds
+        except wire.WireError as error:
+            raise SandboxLostError(f"init broke the protocol: {error}") from error
+
+    def close(self) -> None:
+        """Close the socket; harmless when it is closed already."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class Launcher:
+    """A running fork server and the lock under which it is started and replaced.
+
+    Args:
+        forked: Fork this process instead of starting another interpreter. Only for a process with one thread.
+        entry: The launcher's program, as arguments for the interpreter; a test gives one that fails on purpose.
+        scratch_parent: Host directory for temps; ``TMPDIR``, else ``/var/tmp``, else ``/tmp`` by default.
+        ready: How many sandboxes are made ahead.
+    """
+
+    def __init__(
+        self, *, forked: bool = False, entry: Sequence[str] = (), scratch_parent: str = "", ready: int = 2
+    ) -> None:
+        self._forked = forked
+        self._entry = tuple(entry)
+        self._scratch_parent = scratch_parent
+        self._ready = ready
+        self._lock = _thread.allocate_lock()
+        self._control = -1
+        self._owner = 0
+        self._serial = 0
+        self.pid = 0
+        self.mode = ""
+        self.base = ""
+
+    def start(self, streams: tuple[int, int, int], payload: Callable[[str, str], bytes]) -> tuple[Status, str]:
+        """Ask for a sandbox.
+
+        Args:
+            streams: Descriptors that become the command's standard streams.
+            payload: Builds the request from the launcher's mode and this execution's scratch directory.
+
+        Returns:
+            The status socket, and the scratch directory, which the caller makes before and removes after.
+
+        Raises:
+            SandboxLostError: The launcher cannot be started.
+        """
+        with self._lock:
+            control = self._running()
+            self._serial += 1
+            place = f"{self.base}/{self._serial}"
+        request = payload(self.mode, place)
+        ours, theirs = channel.pair()
+        memfd = -1
+        try:
+            fds = [theirs, *streams]
+            if len(request) > wire.LARGEST_INLINE:
+                memfd = os.memfd_create("bldr-request", os.MFD_CLOEXEC)
+                _write_all(memfd, request)
+                fds.append(memfd)
+                request = b"memfd"
+            channel.send(control, request, fds)
+        except OSError as error:
+            os.close(ours)
+            self.stop()
+            raise SandboxLostError(f"the launcher is gone: {error.strerror}", hint="try again") from error
+        finally:
+            os.close(theirs)
+            if memfd >= 0:
+                os.close(memfd)
+        return Status(ours), place
+
+    def ensure(self) -> None:
+        """Start the launcher when none runs."""
+        with self._lock:
+            self._running()
+
+    def stop(self) -> None:
+        """End the launcher, every sandbox that it has started, and remove what they left; returns when it is gone."""
+        with self._lock:
+            self._stop()
+
+    def _running(self) -> int:
+        if self._control >= 0 and self._owner == os.getpid():
+            if not _hung_up(self._control):
+                return self._control
+            self._stop()
+        self._start()
+        return self._control
+
+    def _start(self) -> None:
+        ours, theirs = channel.pair()
+        parent = self._scratch_parent or scratch_parent()
+        try:
+            start = self._fork if self._forked else self._spawn
+            self.pid = start(theirs, parent)
+        except OSError as error:
+            os.close(ours)
+            raise SandboxLostError(f"cannot start the launcher: {error.strerror}") from error
+        finally:
+            os.close(theirs)
+        self._control, self._owner = ours, os.getpid()
+        words = self._greeting(ours)
+        self.mode, self.base = words[0].decode(), os.fsdecode(words[1])
+        atexit.register(self.stop)
+
+    def _greeting(self, control: int) -> list[bytes]:
+        data, _ = channel.receive(control, LARGEST_REPORT)
+        kind, *words = wire.unpack(data) if data else (b"", b"it ended before it was ready")
+        if kind == b"ready":
+            return words
+        self._stop()
+        what = " ".join(os.fsdecode(word) for word in words[-1:])
+        where = f" ({words[1].decode()})" if len(words) > 1 else ""
+        raise SandboxLostError(f"the launcher did not start{where}: {what}")
+
+    def _spawn(self, theirs: int, parent: str) -> int:
+        entry = self._entry or (os.path.dirname(scratch.__file__),)
+        argv = [sys.executable, "-I", "-S", *entry, str(CONTROL_FD), parent, str(self._ready)]
+        with open(os.devnull, "r+b", buffering=0) as null:
+            actions = [(os.POSIX_SPAWN_DUP2, null.fileno(), number) for number in (0, 1, 2)]
+            actions.append((os.POSIX_SPAWN_DUP2, theirs, CONTROL_FD))
+            return os.posix_spawn(
+                sys.executable, argv, {}, file_actions=actions, setsigmask=(), setsigdef=(_signal.SIGCHLD,)
+            )
+
+    def _fork(self, theirs: int, parent: str) -> int:
+        pid = os.fork()
+        if pid == 0:
+            _become_launcher(theirs, parent)
+        return pid
+
+    def _stop(self) -> None:
+        if self._control < 0:
+            return
+        os.close(self._control)
+        self._control = -1
+        atexit.unregister(self.stop)
+        if self._owner != os.getpid():  # a fork of the supervisor: the launcher is the parent's
+            return
+        try:
+            os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            pass  # reaped by somebody who waits for every child
+        if self.base:
+            scratch.remove_tree(self.base)  # nothing is left unless the launcher was killed
+        self.base = ""
+
+
+def _become_launcher(control_fd: int, parent: str) -> None:
+    """Turn a fork of ``bldr run`` into its launcher; never returns."""
+    from _bldr_launcher import init, server
+
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        init.close_all_but(control_fd)
+        os.setsid()
+        os.chdir("/")
+        server.serve(control_fd, parent, ready=0)
+    finally:
+        os._exit(1)
+
+
+def _hung_up(control: int) -> bool:
+    poller = select.poll()
+    poller.register(control, 0)
+    return bool(poller.poll(0))
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def scratch_parent() -> str:
+    """The host directory below which temps are made: on disk where there is a choice.
+
+    Raises:
+        SandboxLostError: ``TMPDIR`` names something that is no directory one can write to, or there is none at all.
+    """
+    named = os.environ.get("TMPDIR", "")
+    for path in [named] if named else ["/var/tmp", "/tmp"]:  # noqa: S108  a private directory is made below it
+        if os.path.isabs(path) and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
+            return path
+    raise SandboxLostError(
+        f"no directory for temps: {named or '/var/tmp'!r} is not a directory that can be written to",
+        code="sandbox.no-scratch",
+        hint="set TMPDIR to a directory on a disk with room",
+    )
+
+
+def encode_plan(steps: Sequence[tuple[bytes, ...]]) -> bytes:
+    """Encode the steps of a plan: each one its number of words, then the words."""
+    fields: list[bytes] = []
+    for step in steps:
+        fields.append(b"%d" % len(step))
+        fields.extend(step)
+    packed: bytes = wire.pack(fields)
+    return packed
+
+
+def encode_command(argv: Sequence[bytes], env: Sequence[bytes]) -> bytes:
+    """Encode what to execute."""
+    packed: bytes = wire.pack([b"%d" % len(argv), *argv, *env])
+    return packed
