@@ -1,7 +1,111 @@
-"""Run any build or test command hermetically: it sees what was declared and nothing else."""
+"""Run any build or test command hermetically: it sees what was declared and nothing else.
+
+Every public name can be imported from here; the module that holds it is imported when the name is first used.
+"""
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bldr.errors import (
+        ActionError,
+        BackendUnavailableError,
+        BldrError,
+        CommandFailedError,
+        GuaranteeUnavailableError,
+        InvalidCommandError,
+        InvalidLimitError,
+        InvalidPathError,
+        OverlappingPathsError,
+        SandboxError,
+        SandboxLostError,
+        SandboxSetupError,
+        SpecError,
+        TimeLimitError,
+    )
+    from bldr.execution.executor import HermeticExecutor
+    from bldr.execution.session import Sandbox
+    from bldr.execution.timeout import TimeoutEnforcer, create_timeout_enforcer
+    from bldr.model.declarations import Declaration, Role
+    from bldr.model.environment import EnvSet
+    from bldr.model.limits import ResourceLimits
+    from bldr.model.network import Endpoint, NetworkPolicy
+    from bldr.model.paths import PathSet
+    from bldr.model.process import ProcessPolicy
+    from bldr.model.receipt import Guarantee, GuaranteeRecord, Receipt
+    from bldr.model.result import Denial, ExecutionResult, ResourceUsage, Termination, Violation
+    from bldr.model.spec import Access, HermeticSpecBuilder, SandboxSpec, SandboxSpecBuilder
+
+__all__ = [
+    "Access",
+    "ActionError",
+    "BackendUnavailableError",
+    "BldrError",
+    "CommandFailedError",
+    "Declaration",
+    "Denial",
+    "Endpoint",
+    "EnvSet",
+    "ExecutionResult",
+    "Guarantee",
+    "GuaranteeRecord",
+    "GuaranteeUnavailableError",
+    "HermeticExecutor",
+    "HermeticSpecBuilder",
+    "InvalidCommandError",
+    "InvalidLimitError",
+    "InvalidPathError",
+    "NetworkPolicy",
+    "OverlappingPathsError",
+    "PathSet",
+    "ProcessPolicy",
+    "Receipt",
+    "ResourceLimits",
+    "ResourceUsage",
+    "Role",
+    "Sandbox",
+    "SandboxError",
+    "SandboxLostError",
+    "SandboxSetupError",
+    "SandboxSpec",
+    "SandboxSpecBuilder",
+    "SpecError",
+    "Termination",
+    "TimeLimitError",
+    "TimeoutEnforcer",
+    "Violation",
+    "__version__",
+    "create_timeout_enforcer",
+]
 
 __version__ = "0.1.0"
+
+# Module to the public names that it holds; names that are not listed come from bldr.errors.
+_HOMES = {
+    "bldr.execution.executor": ("HermeticExecutor",),
+    "bldr.execution.session": ("Sandbox",),
+    "bldr.execution.timeout": ("TimeoutEnforcer", "create_timeout_enforcer"),
+    "bldr.model.declarations": ("Declaration", "Role"),
+    "bldr.model.environment": ("EnvSet",),
+    "bldr.model.limits": ("ResourceLimits",),
+    "bldr.model.network": ("Endpoint", "NetworkPolicy"),
+    "bldr.model.paths": ("PathSet",),
+    "bldr.model.process": ("ProcessPolicy",),
+    "bldr.model.receipt": ("Guarantee", "GuaranteeRecord", "Receipt"),
+    "bldr.model.result": ("Denial", "ExecutionResult", "ResourceUsage", "Termination", "Violation"),
+    "bldr.model.spec": ("Access", "HermeticSpecBuilder", "SandboxSpec", "SandboxSpecBuilder"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'bldr' has no attribute {name!r}")
+    from importlib import import_module
+
+    home = next((module for module, names in _HOMES.items() if name in names), "bldr.errors")
+    found = globals()[name] = getattr(import_module(home), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

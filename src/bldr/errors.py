@@ -8,14 +8,16 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ InvalidPathError              spec.path-*, spec.output-*
      │   ├─ OverlappingPathsError         spec.paths-overlap
      │   ├─ InvalidLimitError             spec.limit-invalid
-     │   └─ InvalidCommandError           spec.command-*
+     │   ├─ InvalidCommandError           spec.command-*
+     │   └─ (SpecError itself)             spec.endpoint-* spec.environment-* spec.guarantee-* spec.hostname-*
+     │                                     spec.text-* spec.toolchain-* spec.uid-*
      ├─ SandboxError                      sandbox.*   the machinery failed; the command did not start
      │   ├─ BackendUnavailableError       sandbox.* with ``capability``
      │   ├─ GuaranteeUnavailableError     sandbox.guarantee-unavailable
      │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
      │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
      └─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set
-         ├─ CommandFailedError            action.exit-status | action.signal
+         ├─ CommandFailedError            action.exit-status | action.signal | action.cancelled
          └─ TimeLimitError (TimeoutError) action.timed-out
 """
 

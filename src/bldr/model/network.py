@@ -115,4 +115,4 @@ def _is_host(host: str) -> bool:
 
 
 def _invalid(text: str, why: str) -> SpecError:
-    return SpecError(f"the host {text!r} cannot be allowed: {why}", code="spec.host-invalid", hint=_ACCEPTED)
+    return SpecError(f"the host {text!r} cannot be allowed: {why}", code="spec.endpoint-invalid", hint=_ACCEPTED)

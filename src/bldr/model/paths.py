@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-__all__ = ["PathSet", "components", "is_within", "join", "normalize", "parent"]
+__all__ = ["PathSet", "components", "is_within", "join", "normalize", "parent", "printable"]
 
 
 def normalize(path: AnyPath, *, what: str = "path") -> str:
@@ -109,6 +109,11 @@ def is_within(path: str, ancestor: str) -> bool:
     """Say whether a normalised path is ``ancestor`` or lies beneath it."""
     outer = components(ancestor)
     return components(path)[: len(outer)] == outer
+
+
+def printable(text: str) -> str:
+    """Return text with its undecodable bytes as backslash escapes, so that it can be encoded everywhere."""
+    return text if text.isascii() else os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 class PathSet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bldr.errors import SpecError
+from bldr.model.paths import printable
 from bldr.model.value import value
 
 TYPE_CHECKING = False
@@ -142,7 +143,7 @@ class GuaranteeRecord:
             "asked": self.asked,
             "enforced_by": list(self.enforced_by),
             "verified": self.verified,
-            "detail": self.detail,
+            "detail": printable(self.detail),
         }
 
 
@@ -179,5 +180,5 @@ class Receipt:
             "hermetic": self.hermetic,
             "backend": self.backend,
             "guarantees": [record.to_dict() for record in self.records],
-            "notes": list(self.notes),
+            "notes": [printable(note) for note in self.notes],
         }
