@@ -10,11 +10,12 @@ sys.path.append(os.path.dirname(_here))
 
 import gc  # noqa: E402
 
-from _bldr_launcher import init, server  # noqa: E402
+from _bldr_launcher import init, server, syscalls  # noqa: E402
 
 gc.disable()  # nothing here is cyclic; a collection would only copy pages that are shared with the sandboxes
 gc.freeze()
 init.close_all_but(int(sys.argv[1]))
 if os.getsid(0) != os.getpid():
     os.setsid()
+syscalls.overwrite_arguments()
 server.serve(int(sys.argv[1]), sys.argv[2], ready=int(sys.argv[3]))

@@ -3,14 +3,16 @@
 Messages, all in the format of ``wire``::
 
     1  launcher → init     request: what to set up and what to run; descriptors: status, stdin, stdout, stderr
-                           [, memfd with the request] ; then detached mounts, 250 a message, when the launcher is root
+                           [, memfd with the request]
+       launcher → init     "trees" marks; the detached mounts of the sources, or "failed" errno, text
+       init → launcher     one byte for each message of trees, which bounds how many descriptors are under way
     2  init → supervisor   "failed"  step, operation, errno, text          the command did not start
                            "absent"  errno, path                           the command cannot be executed
                            "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
                                      descriptors: pidfd of init [, terminal]
     3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB
 
-When the command has ended, init reports and exits, and the kernel kills whatever is left in the namespace.
+When the command has ended, init kills and reaps whatever it left, reports, and exits.
 """
 
 import errno
@@ -26,7 +28,7 @@ from _bldr_launcher import root as root_
 __all__ = ["LARGEST_REQUEST", "Request", "main"]
 
 LARGEST_REQUEST = 64 * 1024 * 1024  # bytes; about a hundred thousand inputs
-TREES_PER_MESSAGE = 250  # SCM_MAX_FD of <net/scm.h> is 253
+TREES_PER_MESSAGE = 64  # SCM_MAX_FD of <net/scm.h> is 253; small, so that both sides work at the same time
 FORWARDED = (
     _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM, _signal.SIGUSR1, _signal.SIGUSR2,
     _signal.SIGWINCH, _signal.SIGCONT, _signal.SIGTSTP,
@@ -152,12 +154,16 @@ def _prepare(link, identity, host_ipc, kernel):
     _guarded(-1, b"loopback-up", root_.loopback_up)
     _guarded(-1, b"private-mounts", root_.private_mounts, kernel)
     new_root = _guarded(-1, b"new-root", root_.fresh_root, kernel)
-    state = steps.State(new_root, b"", [], host_ipc, kernel)
+    state = steps.State(new_root, host_ipc, kernel)
     try:
         root_.mount_proc(kernel)
     except OSError as error:
         state.proc_failure = error
+        _guarded(-1, b"proc", root_.bind_host_proc, kernel)  # used only by a request that allows for it
     _guarded(-1, b"devices", root_.make_devices, kernel)
+    _guarded(-1, b"pivot", root_.leave_host, kernel)
+    _guarded(-1, b"drop", kernel.drop_bounding_set)
+    _guarded(-1, b"canary", steps.try_early, state)
     return state
 
 
@@ -205,42 +211,45 @@ def _read_all(memfd):
 
 
 def _set_up(request, state, link, kernel):
-    if state.proc_failure is not None:
-        if b"host-proc" not in request.flags:
-            raise _Failure(-1, b"proc", state.proc_failure)
-        _guarded(-1, b"proc", root_.bind_host_proc, kernel)
-    if b"trees" in request.flags:
-        state.trees, state.unmapped = _receive_trees(link)
-        _refuse_foreign_outputs(request, state.unmapped)
-    state.scratch = request.scratch
+    if state.proc_failure is not None and b"host-proc" not in request.flags:
+        raise _Failure(-1, b"proc", state.proc_failure)
+    state.next_tree = _Trees(link)
+    state.writable = frozenset(step[1] for step in request.steps if step[0] == b"unseal")
     for number, (operation, *arguments) in enumerate(request.steps):
+        state.number = number
         try:
             steps.OPERATIONS[operation](state, *arguments)
         except OSError as error:
             raise _Failure(number, operation, error) from error
 
 
-def _receive_trees(link):
-    """Take the detached mounts over, or the launcher's word that one could not be opened."""
-    trees = []
-    while True:
-        data, fds = channel.receive(link, wire.LARGEST_INLINE, TREES_PER_MESSAGE)
-        trees += fds
-        kind, *words = wire.unpack(data)
-        if kind == b"failed":
-            number, text = int(words[2]), os.fsdecode(words[3])
-            raise _Failure(int(words[0]), words[1], OSError(number, text))
-        if kind == b"last":
-            return trees, [int(word) for word in words]
+class _Trees:
+    """The detached trees of the sources, which the launcher sends while the first steps run already."""
 
+    def __init__(self, link):
+        self._link = link
+        self._ready = []
 
-def _refuse_foreign_outputs(request, unmapped):
-    """An output whose ids cannot be mapped would not be writable, or its files not the caller's."""
-    writable = {arguments[0] for operation, *arguments in request.steps if operation == b"unseal"}
-    for number in unmapped:
-        operation, *arguments = request.steps[number]
-        if operation == b"bind" and arguments[1] in writable:
-            raise _Failure(number, b"idmap", OSError(errno.EINVAL, "the file system has no id-mapped mounts"))
+    def __call__(self):
+        """Return the descriptor of the next tree and whether its ids are the caller's.
+
+        Raises:
+            OSError: What the launcher met when it opened the source.
+        """
+        if not self._ready:
+            data, fds = channel.receive(self._link, wire.LARGEST_INLINE, TREES_PER_MESSAGE)
+            if not data:
+                os._exit(0)
+            kind, *words = wire.unpack(data)
+            self._ready = list(zip(fds, (mark == 49 for mark in words[0]), strict=True)) if kind == b"trees" else []
+            if kind == b"failed" or not self._ready:
+                raise OSError(int(words[0]), os.fsdecode(words[1]))
+            try:
+                channel.send(self._link, b"a")
+            except BrokenPipeError:
+                pass  # that was the last message, and the launcher waits for nothing more
+            self._ready.reverse()
+        return self._ready.pop()
 
 
 def _live(request, streams, status, state):
@@ -330,6 +339,7 @@ def _wait(pid):
         while True:
             child, raw, usage = os.wait4(-1, os.WNOHANG)
             if child == pid:
+                _end_survivors()
                 return raw, usage
             if child == 0:
                 break
@@ -339,6 +349,22 @@ def _wait(pid):
                 os.killpg(pid, info.si_signo)
             except OSError:
                 pass  # it is ending right now, and SIGCHLD is on its way
+
+
+def _end_survivors():
+    """Kill and reap whatever the command left, so that the report means that nothing is left.
+
+    kill(-1) from process 1 reaches everybody else in the namespace at once: no fork can slip through.
+    """
+    try:
+        os.kill(-1, _signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
 
 
 def _send(status, items, fds=()):

@@ -12,7 +12,17 @@ import struct
 import _socket
 from _bldr_launcher import syscalls
 
-__all__ = ["DEVICES", "PREPARED", "fresh_root", "loopback_up", "map_identity", "private_mounts"]
+__all__ = [
+    "DEVICES",
+    "bind_host_proc",
+    "fresh_root",
+    "leave_host",
+    "loopback_up",
+    "make_devices",
+    "map_identity",
+    "mount_proc",
+    "private_mounts",
+]
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 LINKS = (
@@ -24,10 +34,9 @@ LINKS = (
 )
 SIOCSIFFLAGS = 0x8914  # <linux/sockios.h>
 IFF_UP_RUNNING = 0x1 | 0x40  # <linux/if.h>
-PREPARED = ("map-identity", "loopback-up", "private-mounts", "new-root", "proc", "devices")
 
 
-def map_identity(uid, host_uid, host_gid, pid="self"):
+def map_identity(uid, host_uid, host_gid, pid="self", gid=None):
     """Write the maps of a new user namespace: inside ``uid`` is ``host_uid``, and nobody else exists.
 
     ``setgroups`` must be denied before an unprivileged writer may set the group map (user_namespaces(7)).
@@ -35,7 +44,7 @@ def map_identity(uid, host_uid, host_gid, pid="self"):
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{uid} {host_uid} 1"),
-        ("gid_map", f"{uid} {host_gid} 1"),
+        ("gid_map", f"{uid if gid is None else gid} {host_gid} 1"),
     ):
         fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -84,8 +93,18 @@ def mount_proc(kernel=syscalls):
 
 
 def bind_host_proc(kernel=syscalls):
-    """Show the host's /proc, read-only: the degraded stand-in where a fresh one is refused."""
+    """Show the host's /proc: the degraded stand-in where a fresh one is refused. It is sealed with everything else."""
     kernel.mount(b"/proc", b"proc", None, syscalls.MS_BIND | syscalls.MS_REC)
+
+
+def leave_host(kernel=syscalls):
+    """Make the new root the root and detach the old one, which ``pivot_root(".", ".")`` left on top of it.
+
+    The detachment waits for a grace period of the kernel (about a millisecond), so it is done before the request.
+    """
+    kernel.pivot_root(b".", b".")
+    kernel.umount2(b".", syscalls.MNT_DETACH)
+    os.chdir("/")
 
 
 def make_devices(kernel=syscalls):

@@ -123,6 +123,16 @@ def sandbox_filter(*, mounts, chown_succeeds, machine=None):
         machine: ``uname -m``; this machine by default.
     """
     machine = machine or os.uname().machine
+    key = (mounts, chown_succeeds, machine)
+    if key not in _assembled:  # the launcher fills this once, before it forks
+        _assembled[key] = _assemble_sandbox_filter(mounts, chown_succeeds, machine)
+    return _assembled[key]
+
+
+_assembled = {}
+
+
+def _assemble_sandbox_filter(mounts, chown_succeeds, machine):
     numbers = {**SHARED_NUMBERS, **NUMBERS[machine]}
     rules = [] if mounts else [(name, ERRNO | errno.EPERM) for name in MOUNT_FAMILY]
     program = assemble(rules, machine)

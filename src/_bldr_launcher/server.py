@@ -12,7 +12,7 @@ nobody needs one it sees the end of its own stream and ends too.
 
 import errno
 import os
-import resource  # noqa: F401  see init.py
+import resource
 import select
 
 import _signal
@@ -31,9 +31,10 @@ NAMESPACES = (
 )
 SANDBOX_ID = 1_900_000_000  # the host id of inside-root when the caller is real root: nobody's, above every id range in use
 MOUNTING = (b"bind", b"temp")
+MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors under way by RLIMIT_NOFILE (unix(7))
 
 
-def serve(control_fd, scratch_parent, *, ready=2, kernel=syscalls):
+def serve(control_fd, scratch_parent, *, ready=4, kernel=syscalls):
     """Run the launcher until the supervisor is gone. Never returns.
 
     Args:
@@ -47,6 +48,8 @@ def serve(control_fd, scratch_parent, *, ready=2, kernel=syscalls):
         base, lock = scratch.create_base(scratch_parent)
         step = b"launcher"
         launcher = Launcher(control_fd, base, lock, ready, kernel)
+        step = b"namespaces"
+        launcher.gain_mounts()
         step = b"seccomp"
         launcher.confine_itself()
     except OSError as error:
@@ -76,13 +79,26 @@ class Launcher:
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
         self.euid, self.egid = os.geteuid(), os.getegid()
         self.mode = b"root" if _is_host_root() else b"user"
-        self.idmap = _identity_namespace(kernel) if self.mode == b"root" else -1
+        self.idmap = -1
         self.leftovers_removed = False
         self.wake, wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
         _signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
         for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGTSTP):
             _signal.signal(number, _signal.SIG_IGN)  # the supervisor decides what they mean
+
+    def gain_mounts(self):
+        """Get the right to copy mounts: as real root it is there, a user has it in a user namespace of its own.
+
+        The namespace keeps receiving the host's mounts (MS_SLAVE); nothing is ever mounted in it.
+        """
+        if self.mode == b"root":
+            self.idmap = _identity_namespace(self.kernel)
+            return
+        self.kernel.unshare(syscalls.CLONE_NEWUSER)
+        root.map_identity(self.euid, self.euid, self.egid, gid=self.egid)
+        self.kernel.unshare(syscalls.CLONE_NEWNS)
+        self.kernel.mount(None, b"/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
 
     def confine_itself(self):
         """Take the base filter, no_new_privs and a keyring of its own; every sandbox inherits them."""
@@ -96,6 +112,11 @@ class Launcher:
         os.umask(0o022)
         if self.mode == b"root":
             os.setgroups([])
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        for mounts in (False, True):
+            for chown_succeeds in (False, True):
+                seccomp.sandbox_filter(mounts=mounts, chown_succeeds=chown_succeeds)
 
     def loop(self):
         """Serve until the supervisor closes its end."""
@@ -154,8 +175,7 @@ class Launcher:
         if link is None:
             _, link = self.clone(uid)
             channel.send(link, data, fds)
-        if self.mode == b"root":
-            self.send_trees(link, init.Request.parse(whole))
+        self.send_trees(link, init.Request.parse(whole))
         return link
 
     def offer(self, link, data, fds):
@@ -187,50 +207,64 @@ class Launcher:
         return pid, ours
 
     def send_trees(self, link, request):
-        """As real root, open every source here: the sandbox's own id could neither reach nor own it.
+        """Open every source here and send the detached trees after the request, as fast as init attaches them.
 
-        A tree is shown through an id map that makes the caller's files those of inside-root. Where the file system
-        cannot do that, the step's number is told instead.
+        The sandbox has left the host's files behind already; and as real root it could neither reach nor own them.
         """
-        fds, unmapped = [], []
+        under_way = 0
+        fds, marks = [], []
+        last = max((number for number, step in enumerate(request.steps) if step[0] in MOUNTING), default=-1)
         try:
-            for number, (operation, *arguments) in enumerate(request.steps):
+            for number, (operation, *arguments) in enumerate(request.steps[: last + 1]):
                 if operation not in MOUNTING:
                     continue
                 source = arguments[0] if operation == b"bind" else request.scratch + b"/" + arguments[0]
                 try:
-                    fd, mapped = self.open_mapped(source)
+                    fd, mapped = self.open_source(source, operation == b"temp")
                 except OSError as error:
+                    if fds:
+                        channel.send(link, wire.pack([b"trees", b"".join(marks)]), fds)
                     text = os.fsencode(str(error.args[-1]))
-                    report = [b"failed", str(number).encode(), operation, str(error.errno).encode(), text]
-                    channel.send(link, wire.pack(report), ())
+                    channel.send(link, wire.pack([b"failed", str(error.errno).encode(), text]))
                     return
                 fds.append(fd)
-                if not mapped:
-                    unmapped.append(number)
-                    if operation == b"temp":
-                        os.chown(source, SANDBOX_ID, SANDBOX_ID)
-                if len(fds) == init.TREES_PER_MESSAGE:
-                    channel.send(link, wire.pack([b"more"]), fds)
+                marks.append(b"1" if mapped else b"0")
+                if len(fds) == init.TREES_PER_MESSAGE or number == last:
+                    if under_way == MESSAGES_UNDER_WAY:
+                        if not os.read(link, 1):
+                            return
+                        under_way -= 1
+                    channel.send(link, wire.pack([b"trees", b"".join(marks)]), fds)
+                    under_way += 1
                     _close_all(fds)
-            channel.send(link, wire.pack([b"last", *(str(number).encode() for number in unmapped)]), fds)
+                    marks = []
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # init met a failure of its own and has reported it
         finally:
             _close_all(fds)
 
-    def open_mapped(self, source):
-        """Copy the mounts at a path, detached, and map their ids; returns ``(descriptor, whether it was mapped)``."""
+    def open_source(self, source, is_temp):
+        """Copy the mounts at a path, detached.
+
+        As real root the copy shows the caller's files as inside-root's, through an id map. Returns the descriptor and
+        whether that worked; for a user nothing has to be mapped.
+        """
         flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE | os.O_CLOEXEC
         fd = self.kernel.open_tree(syscalls.AT_FDCWD, source, flags)
-        attempts = (syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, syscalls.AT_EMPTY_PATH)
-        for attempt in attempts:  # a mount below that cannot be mapped must not keep the top one from it
+        if self.mode == b"user":
+            return fd, True
+        # A mount below that cannot be mapped must not keep the top one from it.
+        for reach in (syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, syscalls.AT_EMPTY_PATH):
             try:
-                self.kernel.mount_setattr(fd, b"", attempt, set_=syscalls.MOUNT_ATTR_IDMAP, userns_fd=self.idmap)
+                self.kernel.mount_setattr(fd, b"", reach, set_=syscalls.MOUNT_ATTR_IDMAP, userns_fd=self.idmap)
             except OSError as error:
                 if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
                     os.close(fd)
                     raise
             else:
                 return fd, True
+        if is_temp:
+            os.chown(source, SANDBOX_ID, SANDBOX_ID)
         return fd, False
 
     def report(self, status, operation, error):

@@ -1,7 +1,8 @@
 """What each step of a plan does. Runs in init, between the namespaces and the command; one function an operation.
 
-The working directory is the new root until ``pivot``; ``state`` holds what later steps need. Every argument is bytes.
-A step raises ``OSError`` and knows nothing of reporting.
+The working directory is the new root, which nothing of the host is in: the sources of binds come from the launcher as
+detached trees, one for each ``bind`` and ``temp`` step, in their order. Every argument is bytes. A step raises
+``OSError`` and knows nothing of reporting.
 """
 
 import errno
@@ -11,9 +12,8 @@ import resource
 import _socket
 from _bldr_launcher import landlock, seccomp, syscalls
 
-__all__ = ["OPERATIONS", "CanaryError", "State"]
+__all__ = ["OPERATIONS", "CanaryError", "State", "try_early"]
 
-BIND = syscalls.MS_BIND | syscalls.MS_REC
 WALK = syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS | syscalls.RESOLVE_BENEATH
 RESOURCES = {
     b"core": resource.RLIMIT_CORE,
@@ -31,14 +31,16 @@ class CanaryError(OSError):
 class State:
     """What the steps of one sandbox share."""
 
-    def __init__(self, root, scratch, trees, host_ipc, kernel=syscalls):
+    def __init__(self, root, host_ipc, kernel=syscalls):
         self.root = root  # descriptor of the new root
-        self.scratch = scratch  # host directory with one numbered directory for each temp
-        self.trees = trees  # detached mounts from the launcher, in the order of the steps; empty when not root
         self.host_ipc = host_ipc  # text of the launcher's /proc/self/ns/ipc
         self.kernel = kernel
+        self.number = 0  # of the step that runs
+        self.next_tree = None  # returns (descriptor of the next source's tree, whether its ids are the caller's)
+        self.writable = frozenset()  # paths that will be unsealed
         self.proc_failure = None  # why there is no fresh /proc
         self.unmapped = []  # numbers of the steps whose tree shows foreign ids
+        self.tried = set()  # canaries that were tried before the request came
         self.mask_made = False
         self.landlock_abi = 0
 
@@ -111,18 +113,16 @@ def _new_file(name, parent):
     os.close(os.open(name, flags, 0o644, dir_fd=parent))
 
 
-def _attach(state, source, at, kind, where):
-    """Bind a host path, or the next tree that the launcher opened, at a path of the new root."""
+def _attach(state, at, kind, where, scratch=False):
+    """Attach the next tree, which the launcher opened for this step, at a path of the new root."""
     _make_mount_point(state, at, kind, where)
-    if where == b"skeleton" and not state.trees:
-        state.kernel.mount(source, _relative(at), None, BIND)
-        return
-    if state.trees:
-        tree = state.trees.pop(0)
-    else:
-        flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE | os.O_CLOEXEC
-        tree = state.kernel.open_tree(syscalls.AT_FDCWD, source, flags)
-    _move(state, tree, at)
+    tree, mapped = state.next_tree()
+    if not mapped:
+        state.unmapped.append(state.number)
+        if at in state.writable and not scratch:
+            os.close(tree)
+            raise OSError(errno.EINVAL, "its file system has no id-mapped mounts")
+    _move(state, tree, at, where)
 
 
 def hostname(state, name):
@@ -160,24 +160,24 @@ def link(state, at, target, where):
 
 
 def bind(state, source, at, kind, where):
-    _attach(state, source, at, kind, where)
+    _attach(state, at, kind, where)
 
 
 def temp(state, index, at, mode, where):
-    _attach(state, state.scratch + b"/" + index, at, b"dir", where)
+    _attach(state, at, b"dir", where, scratch=True)
 
 
 def tmpfs(state, at, size, mode, where):
     _make_mount_point(state, at, b"dir", where)
-    _mount_tmpfs(state, at, mode, size)
+    _mount_tmpfs(state, at, mode, size, where)
 
 
 def skeleton(state, at, mode, where):
     _make_mount_point(state, at, b"dir", where)
-    _mount_tmpfs(state, at, mode, b"")
+    _mount_tmpfs(state, at, mode, b"", where)
 
 
-def _mount_tmpfs(state, at, mode, size):
+def _mount_tmpfs(state, at, mode, size, where):
     context = state.kernel.fsopen(b"tmpfs")
     try:
         state.kernel.fsconfig(context, syscalls.FSCONFIG_SET_STRING, b"mode", mode)
@@ -187,12 +187,16 @@ def _mount_tmpfs(state, at, mode, size):
         tree = state.kernel.fsmount(context, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
     finally:
         os.close(context)
-    _move(state, tree, at)
+    _move(state, tree, at, where)
 
 
-def _move(state, tree, at):
+def _move(state, tree, at, where):
     """Attach a detached mount at a path of the new root, and close its descriptor."""
     try:
+        if where == b"skeleton":
+            flags = syscalls.MOVE_MOUNT_F_EMPTY_PATH
+            state.kernel.move_mount(tree, b"", syscalls.AT_FDCWD, _relative(at), flags)
+            return
         target = _beneath(state, at)
         try:
             flags = syscalls.MOVE_MOUNT_F_EMPTY_PATH | syscalls.MOVE_MOUNT_T_EMPTY_PATH
@@ -206,13 +210,13 @@ def _move(state, tree, at):
 def mask(state, at, kind, where):
     """Put something unreadable over what is there: without capabilities even inside-root meets mode 000."""
     if kind == b"dir":
-        _mount_tmpfs(state, at, b"000", b"4096")
+        _mount_tmpfs(state, at, b"000", b"4096", where)
         return
     name = b".bldr-masked"
     if not state.mask_made:
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0))
         state.mask_made = True
-    _move(state, state.kernel.open_tree(state.root, name, syscalls.OPEN_TREE_CLONE | os.O_CLOEXEC), at)
+    _move(state, state.kernel.open_tree(state.root, name, syscalls.OPEN_TREE_CLONE | os.O_CLOEXEC), at, where)
 
 
 def seal(state):
@@ -245,9 +249,7 @@ def unseal(state, at, reach):
 
 
 def pivot(state):
-    """Make the new root the root and detach the old one, which ``pivot_root(".", ".")`` left on top of it."""
-    state.kernel.pivot_root(b".", b".")
-    state.kernel.umount2(b".", syscalls.MNT_DETACH)
+    """The old root is gone already: init changed to the new one before the request came (see ``root.leave_host``)."""
     os.chdir("/")
     os.close(state.root)
 
@@ -282,8 +284,7 @@ def drop(state):
 
 
 def seccomp_(state, chown_succeeds, mounts=b"0"):
-    program = seccomp.sandbox_filter(mounts=mounts == b"1", chown_succeeds=chown_succeeds == b"1")
-    state.kernel.install_filter(program)
+    state.kernel.install_filter(seccomp.sandbox_filter(mounts=mounts == b"1", chown_succeeds=chown_succeeds == b"1"))
 
 
 def chdir(state, path):
@@ -291,7 +292,15 @@ def chdir(state, path):
 
 
 def canary(state, guarantee, kind, argument):
-    CANARIES[kind](state, argument)
+    if kind not in state.tried:
+        CANARIES[kind](state, argument)
+
+
+def try_early(state):
+    """Try the canaries that only namespaces and the base filter decide, so that no request waits for them."""
+    for kind in (b"unreachable", b"filtered", b"pid1", b"ipc"):
+        CANARIES[kind](state, b"")
+        state.tried.add(kind)
 
 
 def _must_fail(attempt, expected, what):

@@ -29,6 +29,7 @@ MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
 MNT_DETACH = 2  # <sys/mount.h>
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 0x00000004
@@ -56,6 +57,7 @@ RESOLVE_BENEATH = 0x08
 # <linux/prctl.h>
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 PR_GET_NO_NEW_PRIVS = 39
@@ -275,24 +277,44 @@ def sethostname(name):
 
 def prctl(option, argument=0):
     """prctl(2) for the options with at most one argument; unused ones must be 0."""
+    if isinstance(argument, bytes):
+        argument = ctypes.cast(argument, ctypes.c_void_p).value
     answer = _prctl(option, argument, 0, 0, 0)
     if answer < 0:
         raise _failure("prctl", option, argument)
     return answer
 
 
-def drop_capabilities():
-    """Empty the bounding, ambient, inheritable, permitted and effective sets, see capabilities(7)."""
+def drop_bounding_set():
+    """Empty the capability bounding set, so that no exec can bring one back, see capabilities(7)."""
     for capability in range(64):
         if _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
             if ctypes.get_errno() == 22:  # EINVAL: one past the last capability of this kernel
-                break
+                return
             raise _failure("prctl", "PR_CAPBSET_DROP", capability)
+
+
+def drop_capabilities():
+    """Empty the ambient, inheritable, permitted and effective sets, see capabilities(7)."""
     if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0:
         raise _failure("prctl", "PR_CAP_AMBIENT_CLEAR_ALL")
     header = LINUX_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4)
     if _call("capset", header, bytes(24)) < 0:
         raise _failure("capset", "empty")
+
+
+def overwrite_arguments():
+    """Blank the memory behind /proc/PID/cmdline: every sandbox can read it of its own process 1.
+
+    ``arg_start`` and ``arg_end`` are fields 48 and 49 of /proc/self/stat, see proc(5).
+    """
+    with open("/proc/self/stat", "rb") as stat:
+        fields = stat.read().rpartition(b") ")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # the first two fields are before the parenthesis
+    if 0 < start < end:
+        name = b"bldr-init\0"[: end - start]
+        ctypes.memset(start, 0, end - start)
+        ctypes.memmove(start, name, len(name))
 
 
 def join_new_session_keyring():
