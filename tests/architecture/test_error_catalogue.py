@@ -6,7 +6,6 @@ import ast
 import inspect
 import pickle
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ import bldr.errors
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = ROOT / "docs" / "errors.md"
-CODE = re.compile(r"[a-z]+(\.[a-z0-9-]+)+")
+CODE = re.compile(r"(spec|sandbox|action)\.[a-z][a-z0-9-]*")
 
 CLASSES = sorted(
     (cls for _, cls in inspect.getmembers(bldr.errors, inspect.isclass) if issubclass(cls, bldr.errors.BldrError)),
@@ -23,33 +22,13 @@ CLASSES = sorted(
 )
 
 
-def texts(node: ast.expr | None) -> Iterator[str]:
-    """Yield the text of a literal, or of both branches of a conditional expression."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
-    elif isinstance(node, ast.IfExp):
-        yield from texts(node.body)
-        yield from texts(node.orelse)
-
-
-def assigned_codes(node: ast.AST) -> Iterator[str]:
-    """Yield what ``code=...`` in a call, or ``code = ...`` in a class or function, gives to an error."""
-    if isinstance(node, ast.keyword) and node.arg == "code":
-        yield from texts(node.value)
-    elif isinstance(node, ast.Assign | ast.AnnAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if any(isinstance(target, ast.Name) and target.id == "code" for target in targets):
-            yield from texts(node.value)
-
-
 def codes_in_sources() -> dict[str, str]:
-    """Return each code that the sources can raise, with the file where it stands."""
+    """Return each text in the sources that has the form of a code, with the file where it stands."""
     return {
-        code: str(path.relative_to(ROOT))
+        node.value: str(path.relative_to(ROOT))
         for path in sorted((ROOT / "src").rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        for code in assigned_codes(node)
-        if CODE.fullmatch(code)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value)
     }
 
 

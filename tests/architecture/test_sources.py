@@ -21,7 +21,6 @@ AVOIDED_WORDS = {
     "artifact": "input or output",
     "blacklist": "deny",
     "checksum": "digest",
-    "chroot": "input root",
     "execroot": "input root",
     "fingerprint": "digest",
     "jail": "sandbox",
