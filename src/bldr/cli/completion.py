@@ -69,7 +69,7 @@ def _bash() -> str:
             f"        {verb.name})",
             f'            flags="{_bash_names(verb, valued=False)}"',
             f'            values="{_bash_names(verb, valued=True)}"',
-            f'            command={"yes" if verb.takes == COMMAND else ""}',
+            f"            command={'yes' if verb.takes == COMMAND else ''}",
             f'            words="{" ".join(verb.words)}" ;;',
         ]
     lines += [
@@ -81,7 +81,7 @@ def _bash() -> str:
         '            if [[ -n "$skip" ]]; then skip=; continue; fi',
         '            case "${COMP_WORDS[index]}" in',
         "                --) (( index++ )); _bldr_command $index; return ;;",
-        '                --*=*) ;;',
+        "                --*=*) ;;",
         '                -*) [[ " $values " == *" ${COMP_WORDS[index]} "* ]] && skip=yes ;;',
         "                =) skip=yes ;;",
         "                *) _bldr_command $index; return ;;",
@@ -142,13 +142,13 @@ def _bash_values() -> list[str]:
 
 def _zsh() -> str:
     lines = ["#compdef bldr", "# zsh completion for bldr; made by 'bldr completion zsh'", "", "_bldr() {"]
-    lines += ["    local context state state_descr line", "    typeset -A opt_args", "    local -a verbs", "    verbs=("]
+    lines += ["    local context state state_descr line", "    typeset -A opt_args", "    local -a verbs=("]
     lines += [f"        {_quoted(verb.name + ':' + verb.summary)}" for verb in VERBS]
     lines += [
         "    )",
         "    if (( CURRENT == 2 )); then",
         "        _describe -t verbs verb verbs",
-        "        _arguments '(-h --help)'{-h,--help}'[show the list of verbs]' '(-V --version)'{-V,--version}'[version]'",
+        "        _arguments '(-h --help)'{-h,--help}'[show the verbs]' '(-V --version)'{-V,--version}'[show it]'",
         "        return",
         "    fi",
         "    local verb=$words[2]",
@@ -202,8 +202,9 @@ def _fish() -> str:
         f"complete -c bldr -n 'not __bldr_verb {names}' -s h -l help -d 'show the list of verbs'",
         f"complete -c bldr -n 'not __bldr_verb {names}' -s V -l version -d 'show the version'",
     ]
-    for verb in VERBS:
-        lines.append(f"complete -c bldr -n 'not __bldr_verb {names}' -a {verb.name} -d {_quoted(verb.summary)}")
+    lines += [
+        f"complete -c bldr -n 'not __bldr_verb {names}' -a {verb.name} -d {_quoted(verb.summary)}" for verb in VERBS
+    ]
     for verb in VERBS:
         guard = f"-n '__bldr_verb {verb.name}'"
         lines += [f"complete -c bldr {guard} {_fish_option(option)}" for option in verb.options]
@@ -228,5 +229,5 @@ def _fish_option(option: Option) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote for zsh and fish: neither expands anything between single quotes but ``\\'`` in fish."""
+    """Quote for zsh and fish: between single quotes neither expands anything in our texts."""
     return "'" + text.replace("'", "'\\''") + "'"

@@ -8,7 +8,7 @@ from bldr.cli.verbs import HELP, VERBS, verb_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from bldr.cli.options import Option, Verb
 
@@ -73,8 +73,7 @@ def overview() -> str:
 def verb_page(verb: Verb) -> str:
     """The page of ``bldr help VERB`` and ``bldr VERB --help``."""
     lines = [("Usage: " if index == 0 else "       ") + usage for index, usage in enumerate(verb.usage)]
-    for paragraph in verb.description:
-        lines += ["", *_wrapped(paragraph, _WIDTH)]
+    lines += ["", *_wrapped(verb.description, _WIDTH)]
     for group in dict.fromkeys(option.group for option in verb.options):
         lines += ["", f"{group}:"]
         for option in verb.options:
@@ -102,13 +101,9 @@ def _option_lines(option: Option) -> list[str]:
 
 def _wrapped(text: str, width: int) -> list[str]:
     lines: list[str] = []
-    for word in _words(text):
+    for word in text.split():
         if lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += " " + word
         else:
             lines.append(word)
     return lines
-
-
-def _words(text: str) -> Iterable[str]:
-    return text.split()

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
         hint: str
 
 
-__all__ = ["OutputClosed", "complain", "has_colour", "page", "report", "say", "visible"]
+__all__ = ["OutputClosedError", "complain", "has_colour", "page", "report", "say", "visible"]
 
 _STDOUT = 1
 _STDERR = 2
 
 
-class OutputClosed(Exception):
+class OutputClosedError(Exception):
     """The reader of standard output has gone, as ``head`` does."""
 
 
@@ -63,13 +63,13 @@ def page(text: str) -> None:
     """Write to stdout what the caller asked to see.
 
     Raises:
-        OutputClosed: Nobody reads it any more.
+        OutputClosedError: Nobody reads it any more.
         OSError: It cannot be written, for example because the disk is full.
     """
     try:
         _write_all(_STDOUT, _encoded(text))
     except BrokenPipeError as error:
-        raise OutputClosed from error
+        raise OutputClosedError from error
 
 
 def has_colour(fd: int) -> bool:

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["COMMAND", "Option", "Parsed", "UsageError", "Verb", "WORDS", "nearest", "parse"]
+__all__ = ["COMMAND", "WORDS", "Option", "Parsed", "UsageError", "Verb", "nearest", "parse"]
 
 COMMAND = "command"  # a verb that takes a command: everything from the first argument that is not an option
 WORDS = "words"  # a verb that takes words, between which options may stand
@@ -61,7 +61,7 @@ class Verb:
     name: str
     summary: str
     usage: tuple[str, ...]
-    description: tuple[str, ...]
+    description: str
     options: tuple[Option, ...]
     takes: str = ""
     words: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from bldr.cli.options import UsageError
-from bldr.cli.quantities import count, duration, size, whole
+from bldr.cli.quantities import count, duration, size, user_id
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits
 from bldr.model.network import NetworkPolicy
@@ -84,11 +84,31 @@ def _network(parsed: Parsed, settings: Settings) -> NetworkPolicy:
     return NetworkPolicy.allow_hosts(hosts) if hosts else NetworkPolicy.hermetic()
 
 
+def _limits(parsed: Parsed, settings: Settings) -> ResourceLimits:
+    """The defaults, under what the settings say, under what the flags say."""
+    memory, cpu_time, processes = settings.memory, settings.cpu_time, settings.processes
+    file_size = open_files = None
+    if (text := parsed.last("memory")) is not None:
+        memory = size(text, "--memory")
+    if (text := parsed.last("cpu-time")) is not None:
+        cpu_time = duration(text, "--cpu-time")
+    if (text := parsed.last("processes")) is not None:
+        processes = count(text, "--processes")
+    if (text := parsed.last("file-size")) is not None:
+        file_size = size(text, "--file-size")
+    if (text := parsed.last("open-files")) is not None:
+        open_files = count(text, "--open-files")
+    asked = ResourceLimits(
+        memory=memory, cpu_time=cpu_time, processes=processes, file_size=file_size, open_files=open_files
+    )
+    return ResourceLimits.hermetic().merge(asked)
+
+
 def _identity(builder: SandboxSpecBuilder, parsed: Parsed) -> None:
     if (name := parsed.last("hostname")) is not None:
         builder.hostname(name)
     if (text := parsed.last("uid")) is not None:
-        builder.uid(whole(text, "--uid"))
+        builder.uid(user_id(text, "--uid"))
     if (text := parsed.last("tmp-size")) is not None:
         builder.tmp_size(size(text, "--tmp-size"))
     for text in parsed.all("require"):
@@ -145,7 +165,7 @@ def _host_and_inside(text: str, option: str, directory: str) -> tuple[str, str |
     host, at = split_mapping(text)
     if not host:
         raise UsageError(f"{option} {text}: the path is empty")
-    return _absolute(host, option, directory), None if at is None else os.path.normpath(at)
+    return _absolute(host, option, directory), at
 
 
 def _absolute(text: str, option: str, directory: str) -> str:
@@ -158,7 +178,8 @@ def _absolute(text: str, option: str, directory: str) -> str:
     if not text.startswith("/"):
         if not directory:
             raise UsageError(
-                f"{option} {text}: the path is relative, and the current directory was deleted", hint="cd somewhere else"
+                f"{option} {text}: the path is relative, and the current directory was deleted",
+                hint="cd somewhere else",
             )
         text = f"{directory}/{text}"
     path = "/"
@@ -180,7 +201,7 @@ def _cwd(parsed: Parsed, spec: SandboxSpec, directory: str) -> str:
 
 
 def _exists_inside(spec: SandboxSpec, path: str) -> bool:
-    """Whether a directory will be there: an input or output that is one, a temp itself, or on the way to a declared path.
+    """Whether a directory will be there: in an input or output, a temp itself, or on the way to a declared path.
 
     A directory *below* a temp is not: temps start empty.
     """

@@ -13,7 +13,7 @@ import stat
 
 from bldr.cli.options import UsageError, nearest
 from bldr.cli.quantities import count, duration, size
-from bldr.model.value import value
+from bldr.model.value import replace, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,10 +127,11 @@ def _distrust(about: os.stat_result, directory: str) -> str:
     It may say ``BUILDER_HERMETIC=false``, so one that somebody else put into a directory above (``/tmp``) must not
     have a say. The owner of the caller's directory may: the commands that are about to run there are theirs, too.
     """
+    trusted = [0, os.geteuid()]
     try:
-        trusted = (0, os.geteuid(), os.stat(directory).st_uid)
-    except OSError:
-        trusted = (0, os.geteuid())
+        trusted.append(os.stat(directory).st_uid)
+    except OSError:  # it has just gone
+        pass
     if about.st_uid not in trusted:
         return f"it belongs to uid {about.st_uid}, neither to you nor to the owner of {directory!r}"
     if about.st_mode & stat.S_IWOTH:
@@ -139,20 +140,21 @@ def _distrust(about: os.stat_result, directory: str) -> str:
 
 
 def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> Settings:
-    hermetic, hermetic_origin = True, ""
-    if "BUILDER_HERMETIC" in found:
-        hermetic, hermetic_origin = _truth(*found["BUILDER_HERMETIC"]), found["BUILDER_HERMETIC"][1]
-    debug = "BUILDER_HERMETIC_DEBUG" in found and _truth(*found["BUILDER_HERMETIC_DEBUG"])
-    hosts = memory = cpu_time = processes = None
-    if "BUILDER_HERMETIC_NETWORK" in found:
-        hosts = _hosts(*found["BUILDER_HERMETIC_NETWORK"])
-    if "BUILDER_HERMETIC_MEMORY" in found:
-        memory = size(*found["BUILDER_HERMETIC_MEMORY"])
-    if "BUILDER_HERMETIC_CPU_TIME" in found:
-        cpu_time = duration(*found["BUILDER_HERMETIC_CPU_TIME"])
-    if "BUILDER_HERMETIC_PROCESSES" in found:
-        processes = count(*found["BUILDER_HERMETIC_PROCESSES"])
-    return Settings(hermetic, hermetic_origin, hosts, memory, cpu_time, processes, debug, notes)
+    settings = Settings(notes=notes)
+    for key, (text, origin) in found.items():
+        if key == "BUILDER_HERMETIC":
+            settings = replace(settings, hermetic=_truth(text, origin), hermetic_origin=origin)
+        elif key == "BUILDER_HERMETIC_DEBUG":
+            settings = replace(settings, debug=_truth(text, origin))
+        elif key == "BUILDER_HERMETIC_NETWORK":
+            settings = replace(settings, hosts=_hosts(text, origin))
+        elif key == "BUILDER_HERMETIC_MEMORY":
+            settings = replace(settings, memory=size(text, origin))
+        elif key == "BUILDER_HERMETIC_CPU_TIME":
+            settings = replace(settings, cpu_time=duration(text, origin))
+        else:
+            settings = replace(settings, processes=count(text, origin))
+    return settings
 
 
 def _truth(text: str, origin: str) -> bool:

@@ -105,9 +105,11 @@ _VALUES = (
 _SETTINGS = (
     "Settings",
     (
-        "BUILDER_HERMETIC=true|false and BUILDER_HERMETIC_NETWORK, _MEMORY, _CPU_TIME, _PROCESSES, _DEBUG in the"
-        " environment, or the same lines in the nearest .builderrc. Flags win over the environment, the environment"
-        " over the file.",
+        (
+            "BUILDER_HERMETIC=true|false and BUILDER_HERMETIC_NETWORK, _MEMORY, _CPU_TIME, _PROCESSES, _DEBUG in the"
+            " environment, or the same lines in the nearest .builderrc. Flags win over the environment, the environment"
+            " over the file."
+        ),
     ),
 )
 
@@ -117,7 +119,7 @@ RUN = Verb(
     usage=("bldr run [OPTIONS] [--] COMMAND [ARGUMENT...]",),
     description=(
         "Run one command that sees the declared files, variables and limits and nothing else: no other file, no"
-        " network, no process of the host. Its output is passed through unchanged; bldr's own words go to stderr.",
+        " network, no process of the host. Its output is passed through unchanged; bldr's own words go to stderr."
     ),
     options=(
         *_SANDBOX,
@@ -139,8 +141,10 @@ RUN = Verb(
         (
             "Exit status",
             (
-                "The command's own; 128+N when signal N ended it; 124 timed out; 125 bldr could not start it; 126"
-                " found but not executable; 127 not found; 2 the command line or a setting cannot be understood.",
+                (
+                    "The command's own; 128+N when signal N ended it; 124 timed out; 125 bldr could not start it; 126"
+                    " found but not executable; 127 not found; 2 the command line or a setting cannot be understood."
+                ),
             ),
         ),
     ),
@@ -153,7 +157,7 @@ SHELL = Verb(
     description=(
         "Open a shell on a terminal of its own inside the sandbox that the same options give to 'bldr run'. Job"
         " control works, and nothing inside can reach the terminal outside. Without a COMMAND it is /bin/bash, or"
-        " /bin/sh where there is no bash. TERM is passed through, because the terminal is the caller's.",
+        " /bin/sh where there is no bash. TERM is passed through, because the terminal is the caller's."
     ),
     options=(
         *_SANDBOX,
@@ -179,7 +183,7 @@ PLAN = Verb(
     usage=("bldr plan [OPTIONS] [-- COMMAND [ARGUMENT...]]",),
     description=(
         "Print what the sandbox would allow (inputs, outputs, temps, network, environment) and the numbered steps that"
-        " would build it. Takes the options of 'bldr run'; the files are looked at and nothing is started.",
+        " would build it. Takes the options of 'bldr run'; the files are looked at and nothing is started."
     ),
     options=(
         *_SANDBOX,
@@ -204,7 +208,7 @@ DOCTOR = Verb(
     usage=("bldr doctor [OPTIONS]",),
     description=(
         "Try each mechanism for real in short-lived child processes. Nothing is concluded from a version number or a"
-        " setting alone; those are only read to explain a failure. Nothing on the host is changed.",
+        " setting alone; those are only read to explain a failure. Nothing on the host is changed."
     ),
     options=(
         Option("json", "print JSON"),
@@ -222,7 +226,7 @@ COMPLETION = Verb(
     name="completion",
     summary="print a completion script for bash, fish or zsh",
     usage=("bldr completion bash|fish|zsh",),
-    description=("Print the script that lets the shell complete verbs, options and files.",),
+    description="Print the script that lets the shell complete verbs, options and files.",
     options=(_HELP_OPTION,),
     takes=WORDS,
     words=SHELLS,
@@ -237,7 +241,7 @@ HELP = Verb(
     name="help",
     summary="show the page of a verb",
     usage=("bldr help [VERB]",),
-    description=("Show the page of a verb, or the list of verbs.",),
+    description="Show the page of a verb, or the list of verbs.",
     options=(_HELP_OPTION,),
     takes=WORDS,
     words=("run", "shell", "plan", "doctor", "completion", "help"),

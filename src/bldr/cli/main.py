@@ -1,0 +1,134 @@
+"""``bldr``: find the verb, run it, turn what went wrong into one sentence and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from bldr.cli.messages import OutputClosedError, complain, say
+from bldr.cli.options import UsageError
+from bldr.errors import BldrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["main"]
+
+USAGE = 2  # the command line or a setting cannot be understood
+FAILED = 125  # bldr itself failed; the command did not start
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+INTERRUPTED = 130  # 128 + SIGINT
+OUTPUT_CLOSED = 141  # 128 + SIGPIPE, what a program in C would report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``bldr`` with these arguments (default: those of the process) and return its exit status."""
+    _open_missing_streams()
+    try:
+        return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+    except UsageError as error:
+        complain(error)
+        return USAGE
+    except BldrError as error:
+        complain(error)
+        _show_traceback()
+        return _STATUS.get(error.code, FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OutputClosedError:
+        return OUTPUT_CLOSED
+    except OSError as error:
+        what = f" {error.filename!r}" if error.filename else ""
+        say(f"{error.strerror or error}{what}")
+        _show_traceback()
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the status of the command must not be confused with our own defect
+        say(f"internal error: {type(error).__name__}: {error}")
+        say("hint: BUILDER_HERMETIC_DEBUG=true shows where; please report it")
+        _show_traceback()
+        return FAILED
+
+
+_STATUS = {"spec.command-not-executable": NOT_EXECUTABLE, "spec.command-not-found": NOT_FOUND}
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        from bldr.cli.help import overview
+        from bldr.cli.messages import report
+
+        report(overview())
+        return USAGE
+    first, rest = arguments[0], arguments[1:]
+    if first in ("-h", "--help"):
+        return _help([])
+    if first in ("-V", "--version"):
+        return _version()
+    verb = _verb(first)
+    if verb is None:
+        from bldr.cli.help import unknown_verb
+
+        raise unknown_verb(first)
+    return verb(rest)
+
+
+def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
+    """The function of a verb; its module is imported only when it is asked for."""
+    if name == "run":
+        from bldr.cli import run
+
+        return run.main
+    if name == "shell":
+        from bldr.cli import shell
+
+        return shell.main
+    if name == "plan":
+        from bldr.cli import plan
+
+        return plan.main
+    if name == "doctor":
+        from bldr.cli import doctor
+
+        return doctor.main
+    if name == "completion":
+        from bldr.cli import completion
+
+        return completion.main
+    return _help if name == "help" else None
+
+
+def _help(arguments: Sequence[str]) -> int:
+    from bldr.cli.help import main as show
+
+    return show(arguments)
+
+
+def _version() -> int:
+    from bldr import __version__
+    from bldr.cli.messages import page
+
+    page(f"bldr {__version__}\n")
+    return 0
+
+
+def _open_missing_streams() -> None:
+    """Open ``/dev/null`` where the caller closed a standard stream.
+
+    Otherwise the next file that bldr opens would get the number of that stream, and the command or a message would
+    write into it.
+    """
+    for fd, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, flags), True)  # it gets the lowest free number, which is this one
+
+
+def _show_traceback() -> None:
+    if os.environ.get("BUILDER_HERMETIC_DEBUG", "").lower() in ("true", "1", "yes", "on"):
+        import traceback
+
+        for line in traceback.format_exc().rstrip().split("\n"):
+            say(line)

@@ -1,0 +1,86 @@
+"""``--json FILE``: the result appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from bldr.cli.options import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from bldr.errors import BldrError
+
+__all__ = ["ResultFile", "to_json"]
+
+
+def to_json(content: object) -> str:
+    """JSON in the order of the object; an undecodable byte of a path becomes the escape of its surrogate."""
+    from json import dumps
+
+    return dumps(content, indent=2, ensure_ascii=True) + "\n"
+
+
+class ResultFile:
+    """A file that is opened before the command starts and appears under its name when it is complete.
+
+    That it cannot be written is found out before anything has run. A name that is no regular file (a pipe,
+    ``/dev/fd/3``) is written directly.
+    """
+
+    def __init__(self, path: str) -> None:
+        if path in ("", "-"):
+            raise UsageError(
+                f"--json {path}: standard output belongs to the command", hint="name a file, or /dev/fd/3 with 3>&1"
+            )
+        self._path = path
+        self._draft = ""
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        try:
+            if _is_special(self._path):
+                self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            else:
+                target = os.path.realpath(self._path)  # a link stays a link, and its target is replaced
+                head, tail = os.path.split(target)
+                self._path, draft = target, os.path.join(head, f".{tail}.{os.getpid()}.part")
+                self._fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                self._draft = draft
+        except OSError as error:
+            raise OSError(error.errno, f"cannot write the result: {error.strerror}", self._path) from error
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if self._draft:
+            os.unlink(self._draft)
+
+    def write(self, content: object) -> None:
+        """Write the result and give the file its name."""
+        try:
+            data = to_json(content).encode("ascii")
+            while data:
+                data = data[os.write(self._fd, data) :]
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+            if self._draft:
+                os.rename(self._draft, self._path)
+                self._draft = ""
+        except OSError as error:
+            raise OSError(error.errno, f"cannot write the result: {error.strerror}", self._path) from error
+
+    def write_error(self, error: BldrError) -> None:
+        """Write that, and why, the command did not start."""
+        self.write({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+
+
+def _is_special(path: str) -> bool:
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False

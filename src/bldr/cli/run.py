@@ -1,0 +1,163 @@
+"""``bldr run``: one command, hermetically."""
+
+from __future__ import annotations
+
+import _signal
+import os
+
+from bldr.cli.messages import say
+from bldr.cli.options import UsageError, parse
+from bldr.cli.verbs import RUN
+from bldr.errors import BldrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+    from typing import Protocol, Self
+
+    from bldr.cli.options import Parsed
+    from bldr.cli.request import Request
+    from bldr.cli.settings import Settings
+    from bldr.model.result import ExecutionResult
+
+    class Interruptible(Protocol):
+        """What a signal needs of a started execution."""
+
+        def signal(self, signum: int) -> None: ...
+        def kill(self) -> None: ...
+
+
+__all__ = ["Interrupts", "main"]
+
+_STDIN = 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``bldr run``; returns the status of the command."""
+    parsed = parse(RUN, arguments)
+    if parsed.given("help"):
+        from bldr.cli.help import verb_page
+        from bldr.cli.messages import page
+
+        page(verb_page(RUN))
+        return 0
+    if not parsed.rest:
+        raise UsageError("run needs a command", hint="bldr run -- make")
+    json_file = parsed.last("json")
+    if json_file is None:
+        return _run(parsed)[1]
+    from bldr.cli.resultfile import ResultFile
+
+    with ResultFile(json_file) as file:
+        try:
+            result, status = _run(parsed)
+        except BldrError as error:
+            file.write_error(error)
+            raise
+        file.write(result.to_dict())
+    return status
+
+
+def _run(parsed: Parsed) -> tuple[ExecutionResult, int]:
+    from bldr.cli.request import caller_directory, request
+    from bldr.cli.settings import load
+
+    directory = caller_directory()
+    settings = load(os.environ, directory)
+    if not parsed.given("quiet"):
+        for note in settings.notes:
+            say(note)
+    asked = request(parsed, settings, directory, os.environ)
+    result = _hermetic(parsed, asked) if settings.hermetic else _unconfined(parsed, asked, settings)
+    _report(parsed, asked, result)
+    return result, result.exit_code
+
+
+def _hermetic(parsed: Parsed, asked: Request) -> ExecutionResult:
+    from bldr.execution.executor import HermeticExecutor
+
+    with Interrupts() as interrupts:
+        executor = HermeticExecutor.create(asked.spec)
+        session = executor.start(
+            parsed.rest,
+            cwd=asked.cwd,
+            timeout=asked.timeout,
+            stdin=standard_input(),
+            stdout="inherit",
+            stderr="inherit",
+        )
+        interrupts.reach(session)
+        return session.wait()
+
+
+def _unconfined(parsed: Parsed, asked: Request, settings: Settings) -> ExecutionResult:
+    from bldr.cli.unconfined import run_unconfined
+
+    return run_unconfined(parsed, asked, settings)
+
+
+def standard_input() -> int | None:
+    """The caller's standard input, unless it is a terminal.
+
+    A command in a session of its own that reads a terminal of another session gets an error or is stopped; it gets
+    ``/dev/null`` instead, and ``bldr shell`` is there for programs that want a terminal.
+    """
+    return None if os.isatty(_STDIN) else _STDIN
+
+
+def _report(parsed: Parsed, asked: Request, result: ExecutionResult) -> None:
+    from bldr.model.result import Termination
+
+    if result.termination == Termination.TIMED_OUT:
+        say(f"timed out after {asked.timeout:g} s")
+    for violation in result.violations:
+        say(violation.message)
+    if parsed.given("verbose"):
+        from bldr.cli.receipt import show
+
+        show(result)
+
+
+class Interrupts:
+    """Forwards the first SIGINT, SIGTERM or SIGHUP to the command; the second one kills everything.
+
+    A terminal sends Ctrl-C to its foreground group, to which the command does not belong, so it is forwarded exactly
+    once. A signal that was ignored when bldr started (``nohup``, a shell's background job) stays ignored.
+    """
+
+    _SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._session: Interruptible | None = None
+        self._seen: list[int] = []
+        self._before: list[tuple[int, object]] = []
+
+    def __enter__(self) -> Self:
+        for signum in self._SIGNALS:
+            before = _signal.getsignal(signum)
+            if before != _signal.SIG_IGN:
+                self._before.append((signum, before))
+                _signal.signal(signum, self._arrived)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for signum, before in self._before:
+            _signal.signal(signum, before)  # type: ignore[arg-type]  # it came from getsignal
+        self._before.clear()
+
+    def reach(self, session: Interruptible) -> None:
+        """From now on signals go to this execution; one that came before is delivered now."""
+        self._session = session
+        if self._seen:
+            session.signal(self._seen[0])
+
+    def _arrived(self, signum: int, _frame: FrameType | None) -> None:
+        self._seen.append(signum)
+        if self._session is None:
+            if len(self._seen) > 1:
+                raise KeyboardInterrupt
+        elif len(self._seen) == 1:
+            self._session.signal(signum)
+        else:
+            self._session.kill()
