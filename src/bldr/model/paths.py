@@ -275,6 +275,10 @@ class PathSet:
     def _combined(self, other: PathSet, table: tuple[bool, bool, bool, bool]) -> frozenset[str]:
         """Return the marks of a binary operation on two sets."""
         ones, twos = self._marks, other._marks
+        if not twos:
+            return ones if table[2] else twos
+        if not ones:
+            return twos if table[1] else ones
         groups = ((ones - twos, 2), (twos - ones, 1), (ones & twos, 3))
         if self._above is None or other._above is None or not (ones | twos).isdisjoint(self._above | other._above):
             return _merged(ones, twos, groups, table)
