@@ -41,13 +41,14 @@ TIOCGPTN, TIOCSPTLCK = 0x80045430, 0x40045431  # <asm-generic/ioctls.h>
 class Request:
     """What one execution asks for; ``pack`` in the supervisor, ``parse`` in the launcher and in init."""
 
-    __slots__ = ("argv", "env", "flags", "scratch", "steps", "uid")
+    __slots__ = ("argv", "cwd", "env", "flags", "scratch", "steps", "uid")
 
-    def __init__(self, uid, flags, scratch, step_fields, argv, env):
+    def __init__(self, uid, flags, scratch, step_fields, cwd, argv, env):
         self.uid = uid
         self.flags = flags  # set of b"terminal", b"host-proc"
         self.scratch = scratch
         self.steps = step_fields
+        self.cwd = cwd
         self.argv = argv
         self.env = env
 
@@ -66,8 +67,8 @@ class Request:
             place += 1 + count
         words = wire.unpack(command)
         argc = int(words[0])
-        argv, env = words[1 : 1 + argc], words[1 + argc :]
-        return Request(int(uid), set(flags.split()), scratch, step_fields, argv, env)
+        argv, env = words[2 : 2 + argc], words[2 + argc :]
+        return Request(int(uid), set(flags.split()), scratch, step_fields, words[1], argv, env)
 
 
 class _Failure(Exception):
@@ -221,6 +222,7 @@ def _set_up(request, state, link, kernel):
             steps.OPERATIONS[operation](state, *arguments)
         except OSError as error:
             raise _Failure(number, operation, error) from error
+    _guarded(-1, b"chdir", os.chdir, request.cwd)
 
 
 class _Trees:

@@ -287,10 +287,6 @@ def seccomp_(state, chown_succeeds, mounts=b"0"):
     state.kernel.install_filter(seccomp.sandbox_filter(mounts=mounts == b"1", chown_succeeds=chown_succeeds == b"1"))
 
 
-def chdir(state, path):
-    os.chdir(path)
-
-
 def canary(state, guarantee, kind, argument):
     if kind not in state.tried:
         CANARIES[kind](state, argument)
@@ -389,6 +385,5 @@ OPERATIONS = {
     b"landlock": landlock_,
     b"drop": drop,
     b"seccomp": seccomp_,
-    b"chdir": chdir,
     b"canary": canary,
 }

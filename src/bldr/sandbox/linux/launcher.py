@@ -16,13 +16,13 @@ import _signal
 import _thread
 from _bldr_launcher import channel, scratch, wire
 
-from bldr.errors import SandboxLostError
+from bldr.errors import BackendUnavailableError, SandboxLostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Launcher", "Status", "encode_command", "encode_plan"]
+__all__ = ["Launcher", "Status", "encode_command", "encode_plan", "encode_request", "shared_launcher", "unavailable"]
 
 CONTROL_FD = 3
 LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted to be
@@ -64,7 +64,7 @@ class Launcher:
     """
 
     def __init__(
-        self, *, forked: bool = False, entry: Sequence[str] = (), scratch_parent: str = "", ready: int = 2
+        self, *, forked: bool = False, entry: Sequence[str] = (), scratch_parent: str = "", ready: int = 4
     ) -> None:
         self._forked = forked
         self._entry = tuple(entry)
@@ -78,15 +78,15 @@ class Launcher:
         self.mode = ""
         self.base = ""
 
-    def start(self, streams: tuple[int, int, int], payload: Callable[[str, str], bytes]) -> tuple[Status, str]:
+    def start(self, streams: tuple[int, int, int], payload: Callable[[str], bytes]) -> tuple[Status, str]:
         """Ask for a sandbox.
 
         Args:
             streams: Descriptors that become the command's standard streams.
-            payload: Builds the request from the launcher's mode and this execution's scratch directory.
+            payload: Builds the request from this execution's scratch directory, and makes that where it is needed.
 
         Returns:
-            The status socket, and the scratch directory, which the caller makes before and removes after.
+            The status socket, and the scratch directory, which the caller removes.
 
         Raises:
             SandboxLostError: The launcher cannot be started.
@@ -95,7 +95,7 @@ class Launcher:
             control = self._running()
             self._serial += 1
             place = f"{self.base}/{self._serial}"
-        request = payload(self.mode, place)
+        request = payload(place)
         ours, theirs = channel.pair()
         memfd = -1
         try:
@@ -116,8 +116,22 @@ class Launcher:
                 os.close(memfd)
         return Status(ours), place
 
+    def begin(self) -> None:
+        """Start the launcher without waiting until it is ready, so that it prepares a sandbox meanwhile.
+
+        Raises:
+            SandboxLostError: No process can be started.
+        """
+        with self._lock:
+            if self._control < 0:
+                self._start()
+
     def ensure(self) -> None:
-        """Start the launcher when none runs."""
+        """Start the launcher when none runs, and wait until it is ready.
+
+        Raises:
+            BackendUnavailableError: This host refuses what every sandbox needs.
+        """
         with self._lock:
             self._running()
 
@@ -127,11 +141,13 @@ class Launcher:
             self._stop()
 
     def _running(self) -> int:
-        if self._control >= 0 and self._owner == os.getpid():
-            if not _hung_up(self._control):
-                return self._control
+        if self._control >= 0 and (self._owner != os.getpid() or (self.mode and _hung_up(self._control))):
             self._stop()
-        self._start()
+        if self._control < 0:
+            self._start()
+        if not self.mode:
+            words = self._greeting(self._control)
+            self.mode, self.base = words[0].decode(), os.fsdecode(words[1])
         return self._control
 
     def _start(self) -> None:
@@ -146,19 +162,17 @@ class Launcher:
         finally:
             os.close(theirs)
         self._control, self._owner = ours, os.getpid()
-        words = self._greeting(ours)
-        self.mode, self.base = words[0].decode(), os.fsdecode(words[1])
         atexit.register(self.stop)
 
     def _greeting(self, control: int) -> list[bytes]:
         data, _ = channel.receive(control, LARGEST_REPORT)
-        kind, *words = wire.unpack(data) if data else (b"", b"it ended before it was ready")
+        kind, *words = wire.unpack(data) if data else (b"",)
         if kind == b"ready":
             return words
         self._stop()
-        what = " ".join(os.fsdecode(word) for word in words[-1:])
-        where = f" ({words[1].decode()})" if len(words) > 1 else ""
-        raise SandboxLostError(f"the launcher did not start{where}: {what}")
+        if kind != b"failed" or len(words) != 4:
+            raise SandboxLostError("the launcher ended before it was ready", hint="try again; then bldr doctor")
+        raise unavailable(words[1].decode(), int(words[2]), os.fsdecode(words[3]))
 
     def _spawn(self, theirs: int, parent: str) -> int:
         entry = self._entry or (os.path.dirname(scratch.__file__),)
@@ -173,14 +187,14 @@ class Launcher:
     def _fork(self, theirs: int, parent: str) -> int:
         pid = os.fork()
         if pid == 0:
-            _become_launcher(theirs, parent)
+            _become_launcher(theirs, parent, self._ready)
         return pid
 
     def _stop(self) -> None:
         if self._control < 0:
             return
         os.close(self._control)
-        self._control = -1
+        self._control, self.mode = -1, ""
         atexit.unregister(self.stop)
         if self._owner != os.getpid():  # a fork of the supervisor: the launcher is the parent's
             return
@@ -193,7 +207,16 @@ class Launcher:
         self.base = ""
 
 
-def _become_launcher(control_fd: int, parent: str) -> None:
+def unavailable(stage: str, number: int, text: str) -> BackendUnavailableError:
+    """Make the error of a stage that this host refuses for every sandbox, with the remedy for this host."""
+    from bldr.sandbox.linux.facts import read_facts
+    from bldr.sandbox.linux.remedies import explain_failure
+
+    cause, hint, code = explain_failure(stage, number, read_facts())
+    return BackendUnavailableError(f"{cause} ({text})", capability=stage, code=code, hint=hint)
+
+
+def _become_launcher(control_fd: int, parent: str, ready: int) -> None:
     """Turn a fork of ``bldr run`` into its launcher; never returns."""
     from _bldr_launcher import init, server
 
@@ -204,7 +227,7 @@ def _become_launcher(control_fd: int, parent: str) -> None:
         init.close_all_but(control_fd)
         os.setsid()
         os.chdir("/")
-        server.serve(control_fd, parent, ready=0)
+        server.serve(control_fd, parent, ready=ready)
     finally:
         os._exit(1)
 
@@ -238,6 +261,17 @@ def scratch_parent() -> str:
     )
 
 
+def encode_request(*, uid: int, flags: Sequence[bytes], place: str, plan: bytes, command: bytes) -> bytes:
+    """Encode a request; ``plan`` and ``command`` are encoded already."""
+    packed: bytes = wire.pack([wire.VERSION, b"%d" % uid, b" ".join(flags), os.fsencode(place), plan, command])
+    return packed
+
+
+def shared_launcher() -> Launcher:
+    """Return the launcher of this process; every executor that is not given another one uses it."""
+    return _shared
+
+
 def encode_plan(steps: Sequence[tuple[bytes, ...]]) -> bytes:
     """Encode the steps of a plan: each one its number of words, then the words."""
     fields: list[bytes] = []
@@ -248,7 +282,10 @@ def encode_plan(steps: Sequence[tuple[bytes, ...]]) -> bytes:
     return packed
 
 
-def encode_command(argv: Sequence[bytes], env: Sequence[bytes]) -> bytes:
-    """Encode what to execute."""
-    packed: bytes = wire.pack([b"%d" % len(argv), *argv, *env])
+def encode_command(cwd: bytes, argv: Sequence[bytes], env: Sequence[bytes]) -> bytes:
+    """Encode what to execute, and where."""
+    packed: bytes = wire.pack([b"%d" % len(argv), cwd, *argv, *env])
     return packed
+
+
+_shared = Launcher()

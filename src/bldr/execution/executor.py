@@ -1,0 +1,275 @@
+"""Run commands hermetically: the public face of specs, plans and sandboxes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from bldr.errors import BldrError, InvalidCommandError
+from bldr.execution.session import Sandbox
+from bldr.execution.streams import DEFAULT_CAPTURE_LIMIT, Plumbing
+from bldr.model.limits import parse_duration
+from bldr.model.paths import normalize
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bldr.execution.streams import Sink, Source
+    from bldr.model.limits import Duration, ResourceLimits
+    from bldr.model.result import ExecutionResult
+    from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.linux.backend import LinuxBackend
+    from bldr.sandbox.linux.launcher import Launcher
+    from bldr.sandbox.linux.plan import Plan
+
+__all__ = ["HermeticExecutor"]
+
+_GRACE = 2.0  # seconds between SIGTERM and SIGKILL; as long as most programs need to remove their temporary files
+
+
+class HermeticExecutor:
+    """Runs commands in sandboxes of one spec, from any thread and as many at a time as wanted.
+
+    Example:
+        >>> from bldr import HermeticExecutor, SandboxSpecBuilder
+        >>> spec = SandboxSpecBuilder.create().with_toolchain("system").build()
+        >>> HermeticExecutor.create(spec).execute(["echo", "hello"]).stdout
+        b'hello\\n'
+    """
+
+    def __init__(self, backend: LinuxBackend) -> None:
+        self._backend = backend
+
+    @staticmethod
+    def create(spec: SandboxSpec, *, launcher: Launcher | None = None) -> HermeticExecutor:
+        """Look at the host once and make a plan.
+
+        Args:
+            spec: What commands may see and do.
+            launcher: The fork server to use; the one of this process by default.
+
+        Raises:
+            SpecError: The spec does not fit this host's files.
+            GuaranteeUnavailableError: It asks for something that nothing here enforces.
+            BackendUnavailableError: Nothing here can confine commands on this platform.
+        """
+        if sys.platform != "linux":
+            from bldr.errors import BackendUnavailableError
+
+            raise BackendUnavailableError(
+                f"there is no sandbox for {sys.platform} in this version", capability="backend", hint="use Linux"
+            )
+        from bldr.sandbox.linux.backend import LinuxBackend
+
+        return HermeticExecutor(LinuxBackend(spec, launcher))
+
+    @staticmethod
+    def platform() -> str:
+        """Return the backend that would be used here: ``linux-namespaces``, or ``fallback`` when nothing confines."""
+        return "linux-namespaces" if HermeticExecutor.is_supported() else "fallback"
+
+    @staticmethod
+    def is_supported() -> bool:
+        """Whether commands can be run hermetically here: a sandbox is made and thrown away again."""
+        from bldr.model.spec import SandboxSpec
+
+        try:
+            HermeticExecutor.create(SandboxSpec()).execute(["/"])
+        except InvalidCommandError:
+            return True  # everything was set up, and then "/" was no program
+        except BldrError:
+            return False
+        return False
+
+    @property
+    def spec(self) -> SandboxSpec:
+        """The spec."""
+        return self._backend.spec
+
+    def plan(self) -> Plan:
+        """Return the steps that make each sandbox."""
+        return self._backend.plan
+
+    def execute(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        cwd: str | os.PathLike[str] | None = None,
+        *,
+        timeout: Duration | None = None,
+        grace: Duration = _GRACE,
+        limits: ResourceLimits | None = None,
+        stdin: Source = None,
+        stdout: Sink = "capture",
+        stderr: Sink = "capture",
+        capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
+        list_outputs: bool = True,
+    ) -> ExecutionResult:
+        """Run a command and wait for its end.
+
+        Args:
+            argv: The command; without a slash it is looked up in the sandbox's PATH.
+            cwd: Inside directory; ``/`` by default.
+            timeout: Wall-clock seconds until SIGTERM.
+            grace: Seconds from SIGTERM to the kill of everything inside.
+            limits: Limits for this execution in place of the spec's.
+            stdin: ``None`` for ``/dev/null``, bytes, a descriptor, a file, ``"inherit"`` or ``"pipe"``.
+            stdout: ``"capture"``, ``"inherit"``, ``"discard"``, ``"pipe"``, a descriptor or a file.
+            stderr: As ``stdout``, or ``"stdout"`` for the same place.
+            capture_limit: Bytes that are kept of each captured stream, half from its head and half from its tail;
+                ``None`` keeps everything.
+            list_outputs: Whether the result names the files in O.
+
+        Raises:
+            InvalidCommandError: The command, the directory or a stream cannot be used. Nothing ran.
+            SandboxError: The sandbox could not be made. Nothing ran.
+            SandboxLostError: The sandbox was ended from outside.
+
+        A KeyboardInterrupt is passed on to the command as SIGINT; it is raised when the command has ended, or has been
+        killed after the grace.
+        """
+        session = self.start(
+            argv,
+            cwd,
+            timeout=timeout,
+            grace=grace,
+            limits=limits,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            capture_limit=capture_limit,
+            list_outputs=list_outputs,
+        )
+        with session:
+            try:
+                return session.wait()
+            except KeyboardInterrupt:
+                session.signal(2)  # SIGINT
+                try:
+                    session.wait(timeout=parse_duration(grace, what="grace", allow_zero=True))
+                except TimeoutError:
+                    pass  # leaving the context kills it
+                raise
+
+    async def execute_async(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        cwd: str | os.PathLike[str] | None = None,
+        *,
+        timeout: Duration | None = None,
+        grace: Duration = _GRACE,
+        limits: ResourceLimits | None = None,
+        stdin: Source = None,
+        stdout: Sink = "capture",
+        stderr: Sink = "capture",
+        capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
+        list_outputs: bool = True,
+    ) -> ExecutionResult:
+        """Run a command without blocking the event loop; see :meth:`execute`. Cancelling the task kills the command."""
+        import asyncio
+
+        def begin() -> Sandbox:
+            return self.start(
+                argv,
+                cwd,
+                timeout=timeout,
+                grace=grace,
+                limits=limits,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                capture_limit=capture_limit,
+                list_outputs=list_outputs,
+            )
+
+        starting = asyncio.ensure_future(asyncio.to_thread(begin))
+        try:
+            session = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            (await starting).__exit__()
+            raise
+        waiting = asyncio.ensure_future(asyncio.to_thread(session.wait))
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            session.kill()
+            await waiting
+            raise
+
+    def start(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        cwd: str | os.PathLike[str] | None = None,
+        *,
+        timeout: Duration | None = None,
+        grace: Duration = _GRACE,
+        limits: ResourceLimits | None = None,
+        stdin: Source = None,
+        stdout: Sink = "capture",
+        stderr: Sink = "capture",
+        capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
+        pty: bool = False,
+        list_outputs: bool = True,
+    ) -> Sandbox:
+        """Start a command and return the session; see :meth:`execute` for the arguments.
+
+        Args:
+            pty: Give the command a terminal of its own; ``Sandbox.pty_fd`` is the other side, and the streams are
+                not used.
+        """
+        words = _checked_argv(argv)
+        directory = "/" if cwd is None else normalize(cwd, what="cwd")
+        seconds = None if timeout is None else parse_duration(timeout, what="timeout")
+        backend = self._backend if limits is None else self._limited(limits)
+        if pty:
+            stdin, stdout, stderr = None, "discard", "discard"
+        plumbing = Plumbing(stdin, stdout, stderr, capture_limit)
+        try:
+            running = backend.start(words, directory, plumbing.streams, terminal=pty, timeout=seconds is not None)
+            plumbing.handed_over()
+        except BaseException:
+            plumbing.close()
+            raise
+        return Sandbox(
+            running,
+            plumbing,
+            words,
+            timeout=seconds,
+            grace=parse_duration(grace, what="grace", allow_zero=True),
+            backend="linux-namespaces",
+            outputs=self._list_outputs if list_outputs else tuple,
+        )
+
+    def _limited(self, limits: ResourceLimits) -> LinuxBackend:
+        from bldr.model.value import replace
+        from bldr.sandbox.linux.backend import LinuxBackend
+
+        return LinuxBackend(replace(self.spec, limits=self.spec.limits.merge(limits)), self._backend.launcher)
+
+    def _list_outputs(self) -> tuple[str, ...]:
+        """Return the host paths of everything but directories in O, sorted; links are not followed."""
+        found: list[str] = []
+        for declaration in self.spec.declarations:
+            if declaration.role == "output":
+                for directory, names, files in os.walk(declaration.host):
+                    links = [name for name in names if os.path.islink(os.path.join(directory, name))]
+                    found += [os.path.join(directory, name) for name in (*files, *links)]
+        return tuple(sorted(found))
+
+
+def _checked_argv(argv: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    if isinstance(argv, (str, bytes)):
+        raise InvalidCommandError(
+            f"the command {argv!r} is one text", hint="give a list of words: ['cc', '-c', 'main.c']"
+        )
+    words = tuple(os.fsdecode(word) for word in argv)
+    if not words or not words[0]:
+        raise InvalidCommandError("the command is empty", code="spec.command-empty", hint="name a program to run")
+    for word in words:
+        if "\0" in word:
+            raise InvalidCommandError(
+                f"the argument {word!r} holds a NUL byte, which no argument can",
+                code="spec.command-nul",
+                hint="pass such bytes through a file or standard input",
+            )
+    return words

@@ -1,0 +1,150 @@
+"""The Linux backend: from a spec to a plan, and from a plan and a command to a running sandbox."""
+
+from __future__ import annotations
+
+import os
+
+from bldr.errors import InvalidCommandError, SandboxSetupError
+from bldr.model.receipt import Guarantee
+from bldr.sandbox.linux import guarantees
+from bldr.sandbox.linux.launcher import encode_command, encode_plan, encode_request, shared_launcher, unavailable
+from bldr.sandbox.linux.plan import compile as compile_plan
+from bldr.sandbox.linux.running import LinuxSandbox
+from bldr.sandbox.linux.steps import MountScratch
+from bldr.sandbox.resolve import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bldr.errors import BldrError
+    from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.linux.launcher import Launcher
+    from bldr.sandbox.linux.plan import Plan
+    from bldr.sandbox.protocol import Streams
+    from bldr.sandbox.resolved import ResolvedSpec
+
+__all__ = ["NAME", "LinuxBackend"]
+
+NAME = "linux-namespaces"
+# Stages that no spec can influence: what fails there fails for every sandbox on this host.
+_STAGES_OF_THE_HOST = (
+    "namespaces", "map-identity", "private-mounts", "new-root", "proc", "devices", "pivot", "loopback-up", "seccomp",
+    "landlock",
+)  # fmt: skip
+
+
+class LinuxBackend:
+    """A spec made ready: resolved, compiled and encoded once, started as often as wanted, from any thread.
+
+    Args:
+        spec: What is asked for.
+        launcher: The fork server to use; the one of this process by default.
+
+    Raises:
+        SpecError: The spec does not fit this host's files.
+        GuaranteeUnavailableError: It asks for something that nothing here enforces.
+    """
+
+    def __init__(self, spec: SandboxSpec, launcher: Launcher | None = None) -> None:
+        guarantees.refuse_unavailable(spec)
+        self.spec = spec
+        self.launcher = launcher or shared_launcher()
+        self.resolved: ResolvedSpec = resolve(spec)
+        self.plan: Plan = compile_plan(self.resolved)
+        wired = [(step, step.encode()) for step in self.plan.steps]
+        self._wired = [step for step, fields in wired if fields]
+        self._payload = encode_plan([fields for _, fields in wired if fields])
+        self._temps = [step for step in self._wired if isinstance(step, MountScratch)]
+        self._env = tuple(os.fsencode(f"{name}={text}") for name, text in spec.environment.items())
+        self._flags = (b"host-proc",) if Guarantee.PROCESSES_ISOLATED in spec.allow_degraded else ()
+
+    def start(
+        self, argv: tuple[str, ...], cwd: str, streams: Streams, *, terminal: bool, timeout: bool
+    ) -> LinuxSandbox:
+        """Start a command.
+
+        Args:
+            argv: The command; the first word is looked up in the sandbox's own PATH and files.
+            cwd: Inside directory.
+            streams: Its standard streams.
+            terminal: Give it a terminal of its own instead of the streams.
+            timeout: Whether a wall-clock timeout will be enforced; for the receipt.
+
+        Raises:
+            SandboxSetupError: A step failed.
+            BackendUnavailableError: This host refuses what every sandbox needs.
+            InvalidCommandError: The command or the directory is not there.
+        """
+        command = encode_command(os.fsencode(cwd), [os.fsencode(word) for word in argv], self._env)
+        flags = (*self._flags, b"terminal") if terminal else self._flags
+
+        def payload(place: str) -> bytes:
+            self._make_temps(place)
+            return encode_request(uid=self.spec.uid, flags=flags, place=place, plan=self._payload, command=command)
+
+        status, place = self.launcher.start((streams.stdin, streams.stdout, streams.stderr), payload)
+        sandbox = LinuxSandbox(
+            status,
+            place if self._temps else "",
+            argv,
+            failure=lambda number, operation, code, text: self._failure(number, operation, code, text, cwd),
+            receipt=lambda facts: guarantees.records(self.spec, self.plan, facts, timeout=timeout),
+            notes=lambda facts: guarantees.notes(self.plan, facts),
+        )
+        try:
+            sandbox.await_start()
+        except BaseException:
+            sandbox.close()
+            raise
+        return sandbox
+
+    def _make_temps(self, place: str) -> None:
+        if not self._temps:
+            return
+        try:
+            os.mkdir(place, 0o700)
+            for temp in self._temps:
+                path = f"{place}/{temp.index}"
+                os.mkdir(path)
+                os.chmod(path, temp.mode)  # mkdir(2) is subject to the umask
+        except OSError as error:
+            raise SandboxSetupError(
+                f"cannot make a directory for temps: {error.strerror}",
+                step=self._temps[0].describe(),
+                errno=error.errno or 0,
+                strerror=error.strerror or "",
+                hint="free some space, or set TMPDIR to a directory on another disk",
+            ) from error
+
+    def _failure(self, number: int, operation: str, code: int, text: str, cwd: str) -> BldrError:
+        if operation == "chdir":
+            return InvalidCommandError(
+                f"the working directory {cwd!r} is not in the sandbox: {os.strerror(code)}",
+                code="spec.cwd-invalid",
+                hint="declare it, or choose another one with --cwd",
+            )
+        if number < 0 and operation in _STAGES_OF_THE_HOST:
+            return unavailable(operation, code, text)
+        step = self._wired[number].describe() if 0 <= number < len(self._wired) else operation
+        if operation in ("landlock", "seccomp") and code:
+            return unavailable(operation, code, text)
+        hint = "the file system of an output must allow id-mapped mounts when root runs bldr; run it as another user"
+        return SandboxSetupError(
+            f"cannot {step}: {text}",
+            step=step,
+            errno=code,
+            strerror=os.strerror(code) if code else "",
+            code="sandbox.canary" if operation == "canary" else "",
+            hint=hint if "id-mapped" in text else _hint(code),
+        )
+
+
+def _hint(code: int) -> str:
+    import errno
+
+    if code in (errno.EMFILE, errno.ENFILE):
+        return "raise the limit of open files (ulimit -n)"
+    if code in (errno.ENOMEM, errno.ENOSPC, errno.EAGAIN):
+        return "free memory, disk space or processes, or run fewer at a time"
+    if code in (errno.ENOENT, errno.ENOTDIR):
+        return "a declared path changed while the sandbox was made; try again"
+    return ""

@@ -1,0 +1,129 @@
+"""Which mechanism gives which guarantee on Linux, what is refused, and the receipt of a sandbox."""
+
+from __future__ import annotations
+
+from bldr.errors import GuaranteeUnavailableError
+from bldr.model.receipt import Guarantee, GuaranteeRecord
+from bldr.sandbox.linux.steps import Bind, Canary, MountScratch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.linux.plan import Plan
+    from bldr.sandbox.linux.running import Facts
+
+__all__ = ["notes", "records", "refuse_unavailable"]
+
+MOUNTS = "mount-namespace"
+LANDLOCK = "landlock"
+_MECHANISMS = {
+    Guarantee.READS_CONFINED: (MOUNTS,),
+    Guarantee.WRITES_CONFINED: (MOUNTS, LANDLOCK),
+    Guarantee.INPUTS_READ_ONLY: (MOUNTS, LANDLOCK),
+    Guarantee.NO_NETWORK: ("network-namespace",),
+    Guarantee.PROCESSES_ISOLATED: ("pid-namespace",),
+    Guarantee.NO_SURVIVORS: ("pid-namespace", "init"),
+    Guarantee.IPC_ISOLATED: ("ipc-namespace",),
+    Guarantee.HOST_IDENTITY_HIDDEN: ("uts-namespace", "user-namespace"),
+    Guarantee.NO_NEW_PRIVILEGES: ("no-new-privs", "capabilities", "user-namespace"),
+    Guarantee.SYSCALLS_FILTERED: ("seccomp",),
+    Guarantee.ENVIRONMENT_SCRUBBED: ("execve",),
+    Guarantee.CPU_TIME_LIMIT: ("rlimit",),
+    Guarantee.FILE_SIZE_LIMIT: ("rlimit",),
+    Guarantee.WALL_TIMEOUT: ("supervisor",),
+    Guarantee.TEMPS_REMOVED: ("supervisor",),
+}
+_LIMITS = (
+    (Guarantee.MEMORY_LIMIT, "memory"),
+    (Guarantee.PROCESS_LIMIT, "processes"),
+    (Guarantee.CPU_TIME_LIMIT, "cpu_time"),
+    (Guarantee.FILE_SIZE_LIMIT, "file_size"),
+)
+
+
+def refuse_unavailable(spec: SandboxSpec) -> None:
+    """Refuse a spec that asks for something which nothing here enforces.
+
+    Raises:
+        GuaranteeUnavailableError: It names the guarantee and how to go on without it.
+    """
+    if not spec.network.is_hermetic and Guarantee.NETWORK_ALLOW_LIST not in spec.allow_degraded:
+        raise GuaranteeUnavailableError(
+            "a list of allowed hosts cannot be enforced by this version",
+            guarantee=Guarantee.NETWORK_ALLOW_LIST,
+            hint="fetch what the build needs beforehand and declare it as an input, or leave the hosts out",
+        )
+    for guarantee, name in _LIMITS:
+        if name in spec.limits.explicit and guarantee not in _MECHANISMS and guarantee not in spec.allow_degraded:
+            raise GuaranteeUnavailableError(
+                f"the limit {name} cannot be enforced by this version",
+                guarantee=guarantee,
+                hint=f"leave the limit out, or accept that it is not enforced: --allow-degraded {guarantee}",
+            )
+    for guarantee, mechanism in spec.require:
+        enforced_by = _MECHANISMS.get(guarantee, ())
+        if not enforced_by or (mechanism and mechanism not in enforced_by):
+            by = f" by {mechanism}" if mechanism else ""
+            offered = f"it is enforced by {', '.join(enforced_by)}" if enforced_by else "leave the requirement out"
+            raise GuaranteeUnavailableError(
+                f"the guarantee {guarantee} cannot be enforced{by} here", guarantee=guarantee, hint=offered
+            )
+
+
+def records(spec: SandboxSpec, plan: Plan, facts: Facts, *, timeout: bool) -> tuple[GuaranteeRecord, ...]:
+    """Write the receipt of one sandbox.
+
+    A canary that is possible where it must not be stops the set-up, so every canary of the plan of a sandbox that has
+    started was tried and did not succeed.
+    """
+    tried = {step.guarantee for step in plan.steps if isinstance(step, Canary)}
+    rows = [_profile_row(name, spec, facts, name in tried) for name in Guarantee.PROFILE]
+    if not spec.network.is_hermetic:
+        detail = "no host can be reached: the list is not enforced, so nothing was let through"
+        rows.append(GuaranteeRecord(Guarantee.NETWORK_ALLOW_LIST, asked=True, detail=detail))
+    for guarantee, name in _LIMITS:
+        if name in spec.limits.names_set:
+            rows.append(_limit_row(guarantee, name, spec))
+    if timeout:
+        rows.append(GuaranteeRecord(Guarantee.WALL_TIMEOUT, True, _MECHANISMS[Guarantee.WALL_TIMEOUT]))
+    if any(isinstance(step, MountScratch) for step in plan.steps):
+        removed = facts.temps_removed
+        rows.append(GuaranteeRecord(Guarantee.TEMPS_REMOVED, True, _MECHANISMS[Guarantee.TEMPS_REMOVED], removed))
+    return tuple(rows)
+
+
+def _profile_row(name: str, spec: SandboxSpec, facts: Facts, tried: bool) -> GuaranteeRecord:
+    mechanisms = _MECHANISMS[name]
+    detail = ""
+    if LANDLOCK in mechanisms:
+        if facts.landlock_abi:
+            detail = f"Landlock ABI {facts.landlock_abi}"
+        else:
+            mechanisms = tuple(item for item in mechanisms if item != LANDLOCK)
+            detail = "nested sandboxes rule Landlock out" if spec.process.allow_userns else "no Landlock on this kernel"
+    if name == Guarantee.NO_SURVIVORS:
+        tried = facts.ended_clean
+    if name == Guarantee.ENVIRONMENT_SCRUBBED:
+        detail = f"{len(spec.environment)} variables, given to execve as they are"
+    if name == Guarantee.PROCESSES_ISOLATED and not facts.fresh_proc:
+        return GuaranteeRecord(name, True, (), False, "the host's /proc is shown, because a new one is refused here")
+    return GuaranteeRecord(name, True, mechanisms, tried, detail)
+
+
+def _limit_row(guarantee: str, name: str, spec: SandboxSpec) -> GuaranteeRecord:
+    asked = name in spec.limits.explicit
+    limit = getattr(spec.limits, name)
+    if asked and guarantee in _MECHANISMS:
+        return GuaranteeRecord(guarantee, True, _MECHANISMS[guarantee], False, f"{limit} for each process")
+    return GuaranteeRecord(guarantee, asked, (), False, f"the {'limit' if asked else 'default'} {limit} is not enforced")
+
+
+def notes(plan: Plan, facts: Facts) -> tuple[str, ...]:
+    """Write the remarks of a receipt: where the caller's files could not be shown as inside-root's."""
+    wired = [step for step in plan.steps if step.encode()]
+    foreign = [wired[number] for number in facts.unmapped if number < len(wired)]
+    return tuple(
+        f"{step.at}: its file system has no id-mapped mounts, so files that only root can read are unreadable"
+        for step in foreign
+        if isinstance(step, Bind)
+    )
