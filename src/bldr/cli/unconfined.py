@@ -131,7 +131,7 @@ class _Execution:
         return (128 - status, Termination.SIGNALED, -status) if status < 0 else (status, Termination.EXITED, None)
 
     def _end(self, process: Popen[bytes]) -> None:
-        """Ask the group to end, then kill it. The command is reaped last, so that its number stays its own till then."""
+        """Ask the group to end, then kill it. The command is reaped last: until then its number stays its own."""
         self.signal(15)
         deadline = time.monotonic() + _GRACE
         while time.monotonic() < deadline:

@@ -212,7 +212,6 @@ DOCTOR = Verb(
     ),
     options=(
         Option("json", "print JSON"),
-        Option("verbose", "show how each mechanism was tried also where it works", short="v"),
         _HELP_OPTION,
     ),
     examples=(

@@ -15,7 +15,8 @@ __all__ = ["HostFacts", "read_facts"]
 
 _SHORT = 4096  # bytes; every file but mountinfo is far shorter
 _MOUNTINFO = 4 * 1024 * 1024  # bytes
-_ROOT_RIGHTS = 1 << 31  # CAP_SETFCAP of <linux/capability.h>
+_CAP_SYS_ADMIN = 1 << 21  # <linux/capability.h>
+_CAP_SETFCAP = 1 << 31
 _WHOLE_MAP = ("0", "0", "4294967295")
 
 
@@ -62,9 +63,14 @@ class HostFacts:
     interpreter: str = ""
 
     @property
+    def is_host_root(self) -> bool:
+        """Whether the caller is root of the initial user namespace, with its capabilities."""
+        return self.uid == 0 and not self.nested and bool(self.capabilities & _CAP_SYS_ADMIN)
+
+    @property
     def may_map_root(self) -> bool:
         """Whether a caller with uid 0 may map it into a new namespace (Linux 5.12 wants CAP_SETFCAP for that)."""
-        return self.uid != 0 or bool(self.capabilities & _ROOT_RIGHTS)
+        return self.uid != 0 or bool(self.capabilities & _CAP_SETFCAP)
 
     def kernel_is_older_than(self, major: int, minor: int) -> bool:
         """Compare the release; one that cannot be read is not older."""
