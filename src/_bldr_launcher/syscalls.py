@@ -6,6 +6,7 @@ aarch64; from 424 on they are the same on both. ``tests/architecture`` compares 
 """
 
 import ctypes
+import errno
 import os
 
 __all__: list[str] = []
@@ -98,25 +99,60 @@ NR = {
     **_NUMBERS.get(MACHINE, {}),
 }
 
-_long = ctypes.c_long
+_int, _uint, _long, _ulong = ctypes.c_int, ctypes.c_uint, ctypes.c_long, ctypes.c_ulong
+_text, _pointer = ctypes.c_char_p, ctypes.c_void_p
 _libc = ctypes.CDLL(None, use_errno=True)
-_syscall = _libc["syscall"]
-_syscall.restype = _long
-_mount = _libc["mount"]
-_mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
-_mount.restype = ctypes.c_int
-_umount2 = _libc["umount2"]
-_umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
-_umount2.restype = ctypes.c_int
-_sethostname = _libc["sethostname"]
-_sethostname.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
-_sethostname.restype = ctypes.c_int
-_prctl = _libc["prctl"]
-_prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
-_prctl.restype = ctypes.c_int
-_unshare = _libc["unshare"]
-_unshare.argtypes = [ctypes.c_int]
-_unshare.restype = ctypes.c_int
+
+
+def _function(name, *argtypes):
+    """Take a function of libc; ``libc[name]`` makes a new object each time, so the types are ours alone."""
+    function = _libc[name]
+    function.argtypes = argtypes
+    function.restype = _int
+    return function
+
+
+def _raw(name, *argtypes):
+    """Take syscall(2) for one call that libc may lack: its types are set once, so that a call costs no conversion."""
+    number = NR.get(name)
+    if number is None:
+
+        def missing(*_arguments):
+            ctypes.set_errno(errno.ENOSYS)
+            return -1
+
+        return missing
+    function = _libc["syscall"]
+    function.argtypes = (_long, *argtypes)
+    function.restype = _long
+
+    def call(*arguments):
+        return function(number, *arguments)
+
+    return call
+
+
+_mount = _function("mount", _text, _text, _text, _ulong, _text)
+_umount2 = _function("umount2", _text, _int)
+_sethostname = _function("sethostname", _text, ctypes.c_size_t)
+_prctl = _function("prctl", _int, _ulong, _ulong, _ulong, _ulong)
+_unshare = _function("unshare", _int)
+_clone3 = _raw("clone3", _pointer, ctypes.c_size_t)
+_pivot_root = _raw("pivot_root", _text, _text)
+_open_tree = _raw("open_tree", _int, _text, _uint)
+_move_mount = _raw("move_mount", _int, _text, _int, _text, _uint)
+_mount_setattr = _raw("mount_setattr", _int, _text, _uint, _pointer, ctypes.c_size_t)
+_fsopen = _raw("fsopen", _text, _uint)
+_fsconfig = _raw("fsconfig", _int, _uint, _text, _text, _int)
+_fsmount = _raw("fsmount", _int, _uint, _uint)
+_openat2 = _raw("openat2", _int, _text, _pointer, ctypes.c_size_t)
+_close_range = _raw("close_range", _uint, _uint, _uint)
+_capset = _raw("capset", _text, _text)
+_keyctl = _raw("keyctl", _int, _ulong, _ulong, _ulong, _ulong)
+_seccomp = _raw("seccomp", _uint, _uint, _pointer)
+_landlock_create_ruleset = _raw("landlock_create_ruleset", _text, ctypes.c_size_t, _uint)
+_landlock_add_rule = _raw("landlock_add_rule", _int, _int, _pointer, _uint)
+_landlock_restrict_self = _raw("landlock_restrict_self", _int, _uint)
 
 
 class mount_attr(ctypes.Structure):
@@ -167,21 +203,13 @@ def _failure(call, *arguments):
     return OSError(number, f"{call}({shown}): {os.strerror(number)}")
 
 
-def _call(name, *arguments):
-    """Make the raw system call; integers are passed as ``long``, so that pointers and flags keep 64 bits."""
-    number = NR.get(name)
-    if number is None:
-        raise OSError(38, f"{name}: no system call number is known for {MACHINE}")
-    return _syscall(_long(number), *[_long(item) if isinstance(item, int) else item for item in arguments])
-
-
 def clone3(flags, exit_signal):
     """Start a child with clone3(2); returns 0 in the child, like fork(2).
 
     The caller must have one thread: nothing of libc or CPython is told that the process is a new one.
     """
     args = clone_args(flags=flags, exit_signal=exit_signal)
-    pid = _call("clone3", ctypes.byref(args), ctypes.sizeof(args))
+    pid = _clone3(ctypes.byref(args), ctypes.sizeof(args))
     if pid < 0:
         raise _failure("clone3", hex(flags))
     return pid
@@ -207,13 +235,13 @@ def umount2(target, flags):
 
 def pivot_root(new_root, put_old):
     """pivot_root(2); ``pivot_root(".", ".")`` stacks the old root over the new one, as the manual page describes."""
-    if _call("pivot_root", new_root, put_old) < 0:
+    if _pivot_root(new_root, put_old) < 0:
         raise _failure("pivot_root", new_root, put_old)
 
 
 def open_tree(dir_fd, path, flags):
     """open_tree(2), Linux 5.2: an O_PATH descriptor of a mount or, with ``OPEN_TREE_CLONE``, of a detached copy."""
-    fd = _call("open_tree", dir_fd, path, flags)
+    fd = _open_tree(dir_fd, path, flags)
     if fd < 0:
         raise _failure("open_tree", path, hex(flags))
     return fd
@@ -221,20 +249,20 @@ def open_tree(dir_fd, path, flags):
 
 def move_mount(from_fd, from_path, to_fd, to_path, flags):
     """move_mount(2), Linux 5.2."""
-    if _call("move_mount", from_fd, from_path, to_fd, to_path, flags) < 0:
+    if _move_mount(from_fd, from_path, to_fd, to_path, flags) < 0:
         raise _failure("move_mount", from_path, to_path, hex(flags))
 
 
 def mount_setattr(dir_fd, path, flags, *, set_=0, clear=0, userns_fd=0):
     """mount_setattr(2), Linux 5.12; with ``AT_RECURSIVE`` it reaches every mount below."""
     attr = mount_attr(set_, clear, 0, userns_fd)
-    if _call("mount_setattr", dir_fd, path, flags, ctypes.byref(attr), ctypes.sizeof(attr)) < 0:
+    if _mount_setattr(dir_fd, path, flags, ctypes.byref(attr), 32) < 0:
         raise _failure("mount_setattr", path, f"+{set_:#x}", f"-{clear:#x}")
 
 
 def fsopen(fstype):
     """fsopen(2), Linux 5.2: a context in which a new file system is configured."""
-    fd = _call("fsopen", fstype, FSOPEN_CLOEXEC)
+    fd = _fsopen(fstype, FSOPEN_CLOEXEC)
     if fd < 0:
         raise _failure("fsopen", fstype)
     return fd
@@ -242,13 +270,13 @@ def fsopen(fstype):
 
 def fsconfig(fd, command, key, text):
     """fsconfig(2), Linux 5.2."""
-    if _call("fsconfig", fd, command, key, text, 0) < 0:
+    if _fsconfig(fd, command, key, text, 0) < 0:
         raise _failure("fsconfig", command, key or b"", text or b"")
 
 
 def fsmount(fd, attributes):
     """fsmount(2), Linux 5.2: a detached mount of the configured file system."""
-    mount_fd = _call("fsmount", fd, FSMOUNT_CLOEXEC, attributes)
+    mount_fd = _fsmount(fd, FSMOUNT_CLOEXEC, attributes)
     if mount_fd < 0:
         raise _failure("fsmount", hex(attributes))
     return mount_fd
@@ -257,7 +285,7 @@ def fsmount(fd, attributes):
 def openat2(dir_fd, path, flags, resolve):
     """openat2(2), Linux 5.6."""
     how = open_how(flags | os.O_CLOEXEC, 0, resolve)
-    fd = _call("openat2", dir_fd, path, ctypes.byref(how), ctypes.sizeof(how))
+    fd = _openat2(dir_fd, path, ctypes.byref(how), 24)
     if fd < 0:
         raise _failure("openat2", path, hex(flags), hex(resolve))
     return fd
@@ -265,7 +293,7 @@ def openat2(dir_fd, path, flags, resolve):
 
 def close_range(first, last):
     """close_range(2), Linux 5.9."""
-    if _call("close_range", first, last, 0) < 0:
+    if _close_range(first, last, 0) < 0:
         raise _failure("close_range", first, last)
 
 
@@ -289,7 +317,7 @@ def drop_bounding_set():
     """Empty the capability bounding set, so that no exec can bring one back, see capabilities(7)."""
     for capability in range(64):
         if _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
-            if ctypes.get_errno() == 22:  # EINVAL: one past the last capability of this kernel
+            if ctypes.get_errno() == errno.EINVAL:  # one past the last capability of this kernel
                 return
             raise _failure("prctl", "PR_CAPBSET_DROP", capability)
 
@@ -299,7 +327,7 @@ def drop_capabilities():
     if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0:
         raise _failure("prctl", "PR_CAP_AMBIENT_CLEAR_ALL")
     header = LINUX_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4)
-    if _call("capset", header, bytes(24)) < 0:
+    if _capset(header, bytes(24)) < 0:
         raise _failure("capset", "empty")
 
 
@@ -319,14 +347,14 @@ def overwrite_arguments():
 
 def join_new_session_keyring():
     """keyctl(2) ``KEYCTL_JOIN_SESSION_KEYRING``: keyrings are not namespaced, so the caller's is left behind."""
-    if _call("keyctl", KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) < 0:
+    if _keyctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) < 0:
         raise _failure("keyctl", "KEYCTL_JOIN_SESSION_KEYRING")
 
 
 def install_filter(program, flags=0):
     """seccomp(2) ``SECCOMP_SET_MODE_FILTER``; needs no_new_privs or CAP_SYS_ADMIN."""
     fprog = sock_fprog(len(program) // 8, program)
-    answer = _call("seccomp", SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(fprog))
+    answer = _seccomp(SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(fprog))
     if answer < 0:
         raise _failure("seccomp", "SECCOMP_SET_MODE_FILTER", hex(flags))
     return answer
@@ -334,7 +362,7 @@ def install_filter(program, flags=0):
 
 def landlock_version():
     """The Landlock ABI of this kernel; the system call is asked, because the list of LSMs may be unreadable."""
-    version = _call("landlock_create_ruleset", 0, 0, LANDLOCK_CREATE_RULESET_VERSION)
+    version = _landlock_create_ruleset(None, 0, LANDLOCK_CREATE_RULESET_VERSION)
     if version < 0:
         raise _failure("landlock_create_ruleset", "version")
     return version
@@ -342,7 +370,7 @@ def landlock_version():
 
 def landlock_create_ruleset(attributes):
     """landlock_create_ruleset(2); ``attributes`` is ``struct landlock_ruleset_attr`` as bytes."""
-    fd = _call("landlock_create_ruleset", attributes, len(attributes), 0)
+    fd = _landlock_create_ruleset(attributes, len(attributes), 0)
     if fd < 0:
         raise _failure("landlock_create_ruleset")
     return fd
@@ -351,11 +379,11 @@ def landlock_create_ruleset(attributes):
 def landlock_allow_beneath(ruleset_fd, parent_fd, access):
     """landlock_add_rule(2) with ``LANDLOCK_RULE_PATH_BENEATH``."""
     attr = landlock_path_beneath_attr(access, parent_fd)
-    if _call("landlock_add_rule", ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, ctypes.byref(attr), 0) < 0:
+    if _landlock_add_rule(ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, ctypes.byref(attr), 0) < 0:
         raise _failure("landlock_add_rule", hex(access))
 
 
 def landlock_restrict_self(ruleset_fd):
     """landlock_restrict_self(2)."""
-    if _call("landlock_restrict_self", ruleset_fd, 0) < 0:
+    if _landlock_restrict_self(ruleset_fd, 0) < 0:
         raise _failure("landlock_restrict_self")
