@@ -208,9 +208,12 @@ def _move(state, tree, at, where):
 
 
 def mask(state, at, kind, where):
-    """Put something unreadable over what is there: without capabilities even inside-root meets mode 000."""
+    """Hide what is there: an empty directory, or a file that cannot be read (without capabilities root cannot, either).
+
+    A directory stays readable: gcc stops when it may not look into /usr/local/include, and goes on when that is empty.
+    """
     if kind == b"dir":
-        _mount_tmpfs(state, at, b"000", b"4096", where)
+        _mount_tmpfs(state, at, b"555", b"4096", where)
         return
     name = b".bldr-masked"
     if not state.mask_made:
