@@ -1,7 +1,7 @@
 """Datagrams with descriptors over a SOCK_SEQPACKET socket that is known by its descriptor."""
 
-import array
 import os
+import struct
 
 import _socket
 from _bldr_launcher import wire
@@ -24,7 +24,7 @@ def send(fd, data, fds=()):
     """Send one datagram; the descriptors stay the sender's to close."""
     link = _socket_of(fd)
     try:
-        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
         link.sendmsg([data], ancillary, _socket.MSG_NOSIGNAL)
     finally:
         link.detach()
@@ -43,12 +43,12 @@ def receive(fd, size, most=8):
         return b"", []
     finally:
         link.detach()
-    fds = array.array("i")
+    fds = []
     for level, kind, payload in ancillary:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-            fds.frombytes(payload[: len(payload) // 4 * 4])
+            fds += struct.unpack(f"{len(payload) // 4}i", payload[: len(payload) // 4 * 4])
     if flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
         for extra in fds:
             os.close(extra)
         raise wire.WireError("a datagram was cut")
-    return data, list(fds)
+    return data, fds

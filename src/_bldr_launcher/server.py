@@ -34,20 +34,21 @@ MOUNTING = (b"bind", b"temp")
 MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors under way by RLIMIT_NOFILE (unix(7))
 
 
-def serve(control_fd, scratch_parent, *, ready=4, kernel=syscalls):
+def serve(control_fd, scratch_parent, *, ready=4, once=False, kernel=syscalls):
     """Run the launcher until the supervisor is gone. Never returns.
 
     Args:
         control_fd: Descriptor of the SOCK_SEQPACKET socket to the supervisor.
         scratch_parent: Host directory below which temps are made.
         ready: How many inits wait for a request.
+        once: Make no further one after the first request.
         kernel: The system calls; a test puts one that fails in its place.
     """
     step = b"scratch"
     try:
         base, lock = scratch.create_base(scratch_parent)
         step = b"launcher"
-        launcher = Launcher(control_fd, base, lock, ready, kernel)
+        launcher = Launcher(control_fd, base, lock, ready, once, kernel)
         step = b"namespaces"
         launcher.gain_mounts()
         step = b"seccomp"
@@ -68,11 +69,12 @@ def serve(control_fd, scratch_parent, *, ready=4, kernel=syscalls):
 class Launcher:
     """The state of the fork server."""
 
-    def __init__(self, control, base, lock, ready, kernel):
+    def __init__(self, control, base, lock, ready, once, kernel):
         self.control = control
         self.base = base
         self.lock = lock
         self.ready = ready
+        self.once = once
         self.kernel = kernel
         self.waiting = []  # (pid, descriptor of the socket) of inits without a request
         self.children = set()
@@ -153,6 +155,8 @@ class Launcher:
         data, fds = channel.receive(self.control, wire.LARGEST_INLINE)
         if not data:
             return False
+        if self.once:
+            self.ready, self.leftovers_removed = 0, True
         link = None
         try:
             link = self.hand_over(data, fds)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bldr.cli.request import Request
     from bldr.cli.settings import Settings
     from bldr.model.result import ExecutionResult
+    from bldr.sandbox.linux.launcher import Launcher
 
     class Interruptible(Protocol):
         """What a signal needs of a started execution."""
@@ -60,6 +61,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(parsed: Parsed) -> tuple[ExecutionResult, int]:
+    from bldr.sandbox.select import begin_single
+
+    launcher = begin_single()  # first of all: the sandbox is made while the rest is imported
     from bldr.cli.request import caller_directory, request
     from bldr.cli.settings import load
 
@@ -69,16 +73,16 @@ def _run(parsed: Parsed) -> tuple[ExecutionResult, int]:
         for note in settings.notes:
             say(note)
     asked = request(parsed, settings, directory, os.environ)
-    result = _hermetic(parsed, asked) if settings.hermetic else _unconfined(parsed, asked, settings)
+    result = _hermetic(parsed, asked, launcher) if settings.hermetic else _unconfined(parsed, asked, settings)
     _report(parsed, asked, result)
     return result, result.exit_code
 
 
-def _hermetic(parsed: Parsed, asked: Request) -> ExecutionResult:
+def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None) -> ExecutionResult:
     from bldr.execution.executor import HermeticExecutor
 
     with Interrupts() as interrupts:
-        executor = HermeticExecutor.create(asked.spec)
+        executor = HermeticExecutor.create(asked.spec, launcher=launcher)
         session = executor.start(
             parsed.rest,
             cwd=asked.cwd,
@@ -86,6 +90,7 @@ def _hermetic(parsed: Parsed, asked: Request) -> ExecutionResult:
             stdin=standard_input(),
             stdout="inherit",
             stderr="inherit",
+            list_outputs=parsed.last("json") is not None,
         )
         interrupts.reach(session)
         return session.wait()

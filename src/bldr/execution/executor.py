@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from bldr.errors import BldrError, InvalidCommandError
 from bldr.execution.session import Sandbox
 from bldr.execution.streams import DEFAULT_CAPTURE_LIMIT, Plumbing
 from bldr.model.limits import parse_duration
 from bldr.model.paths import normalize
+from bldr.sandbox.select import backend_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,15 +54,7 @@ class HermeticExecutor:
             GuaranteeUnavailableError: It asks for something that nothing here enforces.
             BackendUnavailableError: Nothing here can confine commands on this platform.
         """
-        if sys.platform != "linux":
-            from bldr.errors import BackendUnavailableError
-
-            raise BackendUnavailableError(
-                f"there is no sandbox for {sys.platform} in this version", capability="backend", hint="use Linux"
-            )
-        from bldr.sandbox.linux.backend import LinuxBackend
-
-        return HermeticExecutor(LinuxBackend(spec, launcher))
+        return HermeticExecutor(backend_for(spec, launcher))
 
     @staticmethod
     def platform() -> str:
@@ -242,9 +234,8 @@ class HermeticExecutor:
 
     def _limited(self, limits: ResourceLimits) -> LinuxBackend:
         from bldr.model.value import replace
-        from bldr.sandbox.linux.backend import LinuxBackend
 
-        return LinuxBackend(replace(self.spec, limits=self.spec.limits.merge(limits)), self._backend.launcher)
+        return backend_for(replace(self.spec, limits=self.spec.limits.merge(limits)), self._backend.launcher)
 
     def _list_outputs(self) -> tuple[str, ...]:
         """Return the host paths of everything but directories in O, sorted; links are not followed."""

@@ -60,7 +60,7 @@ class Launcher:
         forked: Fork this process instead of starting another interpreter. Only for a process with one thread.
         entry: The launcher's program, as arguments for the interpreter; a test gives one that fails on purpose.
         scratch_parent: Host directory for temps; ``TMPDIR``, else ``/var/tmp``, else ``/tmp`` by default.
-        ready: How many sandboxes are made ahead.
+        ready: How many sandboxes are made ahead; a fork makes one, for its one command.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class Launcher:
     def _fork(self, theirs: int, parent: str) -> int:
         pid = os.fork()
         if pid == 0:
-            _become_launcher(theirs, parent, self._ready)
+            _become_launcher(theirs, parent)
         return pid
 
     def _stop(self) -> None:
@@ -216,7 +216,7 @@ def unavailable(stage: str, number: int, text: str) -> BackendUnavailableError:
     return BackendUnavailableError(f"{cause} ({text})", capability=stage, code=code, hint=hint)
 
 
-def _become_launcher(control_fd: int, parent: str, ready: int) -> None:
+def _become_launcher(control_fd: int, parent: str) -> None:
     """Turn a fork of ``bldr run`` into its launcher; never returns."""
     from _bldr_launcher import init, server
 
@@ -227,7 +227,7 @@ def _become_launcher(control_fd: int, parent: str, ready: int) -> None:
         init.close_all_but(control_fd)
         os.setsid()
         os.chdir("/")
-        server.serve(control_fd, parent, ready=ready)
+        server.serve(control_fd, parent, ready=1, once=True)
     finally:
         os._exit(1)
 
