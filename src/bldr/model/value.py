@@ -91,8 +91,15 @@ def _hash(self: Any) -> int:
 
 
 def _repr(self: Any) -> str:
-    inner = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+    inner = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in self.__slots__)
     return f"{type(self).__qualname__}({inner})"
+
+
+def _shown(item: object) -> str:
+    """Return the text of a field; a set has no order of its own, and texts are compared."""
+    if type(item) is frozenset and item:
+        return f"frozenset({{{', '.join(sorted(map(repr, item)))}}})"
+    return repr(item)
 
 
 def _reduce(self: Any) -> tuple[object, ...]:
