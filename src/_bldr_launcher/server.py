@@ -4,7 +4,8 @@
 
     1  launcher → supervisor   "ready"   mode, scratch base        or  "failed"  step, operation, errno, text
     2  supervisor → launcher   request (see init.py); the launcher hands it to an init that waits, or to a new one
-    3  end of the stream       every sandbox is killed, the scratch base removed, the launcher ends
+    3  supervisor → launcher   "retire": no more requests will come; it ends when its last sandbox does
+    4  end of the stream       every sandbox is killed, the scratch base removed, the launcher ends
 
 Inits are made before they are asked for: namespaces, the root and /dev take longer than what a request adds. When
 nobody needs one it sees the end of its own stream and ends too.
@@ -83,6 +84,7 @@ class Launcher:
         self.mode = b"root" if _is_host_root() else b"user"
         self.idmap = -1
         self.leftovers_removed = False
+        self.retired = False
         self.wake, wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
         _signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
@@ -135,6 +137,8 @@ class Launcher:
                     self.prepare_ahead()
                 elif not self.serve_one():
                     return
+            if self.retired and not self.children:
+                return
 
     def prepare_ahead(self):
         """Use a moment without requests."""
@@ -155,6 +159,9 @@ class Launcher:
         data, fds = channel.receive(self.control, wire.LARGEST_INLINE)
         if not data:
             return False
+        if not fds:  # "retire": the supervisor has started another launcher
+            self.retire()
+            return True
         if self.once:
             self.ready, self.leftovers_removed = 0, True
         link = None
@@ -167,6 +174,13 @@ class Launcher:
             if link is not None:
                 os.close(link)
         return True
+
+    def retire(self):
+        """Make nothing ahead any more, send home who waits, and end when the sandboxes that run have ended."""
+        self.retired = self.leftovers_removed = True
+        self.ready = 0
+        while self.waiting:
+            os.close(self.waiting.pop()[1])
 
     def hand_over(self, data, fds):
         """Pass the request on to an init; returns the socket to it."""

@@ -279,14 +279,14 @@ def landlock_(state, *writable):
     state.landlock_abi = landlock.restrict_writes(writable, state.kernel)
 
 
-def drop(state):
+def drop(state, keep_setfcap):
     """Give up all privilege. Not dumpable: the command must not read or trace the init that shares its id."""
     state.kernel.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    state.kernel.drop_capabilities()
+    state.kernel.drop_capabilities(keep_setfcap=keep_setfcap == b"1")
     state.kernel.prctl(syscalls.PR_SET_DUMPABLE, 0)
 
 
-def seccomp_(state, chown_succeeds, mounts=b"0"):
+def seccomp_(state, chown_succeeds, mounts):
     state.kernel.install_filter(seccomp.sandbox_filter(mounts=mounts == b"1", chown_succeeds=chown_succeeds == b"1"))
 
 

@@ -67,6 +67,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 # <linux/capability.h>
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
+CAP_SETFCAP = 31
 
 # <linux/seccomp.h>
 SECCOMP_SET_MODE_FILTER = 1
@@ -314,21 +315,29 @@ def prctl(option, argument=0):
 
 
 def drop_bounding_set():
-    """Empty the capability bounding set, so that no exec can bring one back, see capabilities(7)."""
+    """Empty the capability bounding set but for CAP_SETFCAP, which :func:`drop_capabilities` decides on."""
     for capability in range(64):
-        if _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
+        if capability != CAP_SETFCAP and _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
             if ctypes.get_errno() == errno.EINVAL:  # one past the last capability of this kernel
                 return
             raise _failure("prctl", "PR_CAPBSET_DROP", capability)
 
 
-def drop_capabilities():
-    """Empty the ambient, inheritable, permitted and effective sets, see capabilities(7)."""
+def drop_capabilities(*, keep_setfcap=False):
+    """Empty the ambient, inheritable, permitted and effective sets and what is left of the bounding set.
+
+    A process that shall make a user namespace in which its own id 0 is mapped needs CAP_SETFCAP for it since Linux 5.12
+    (user_namespaces(7)); nothing else is ever kept.
+    """
     if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0:
         raise _failure("prctl", "PR_CAP_AMBIENT_CLEAR_ALL")
+    if not keep_setfcap and _prctl(PR_CAPBSET_DROP, CAP_SETFCAP, 0, 0, 0) < 0:
+        raise _failure("prctl", "PR_CAPBSET_DROP", "CAP_SETFCAP")
+    kept = (1 << CAP_SETFCAP if keep_setfcap else 0).to_bytes(4, "little")
     header = LINUX_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4)
-    if _capset(header, bytes(24)) < 0:
-        raise _failure("capset", "empty")
+    # struct __user_cap_data_struct: effective, permitted, inheritable of capabilities 0 to 31, then of the others
+    if _capset(header, kept + kept + bytes(16)) < 0:
+        raise _failure("capset", "drop")
 
 
 def overwrite_arguments():

@@ -103,6 +103,8 @@ def _profile_row(name: str, spec: SandboxSpec, facts: Facts, tried: bool) -> Gua
             detail = "nested sandboxes rule Landlock out" if spec.process.allow_userns else "no Landlock on this kernel"
     if name == Guarantee.NO_SURVIVORS:
         tried = facts.ended_clean
+    if name == Guarantee.NO_NEW_PRIVILEGES and spec.process.allow_userns:
+        detail = "CAP_SETFCAP of its own user namespace is kept for sandboxes inside"
     if name == Guarantee.ENVIRONMENT_SCRUBBED:
         detail = f"{len(spec.environment)} variables, given to execve as they are"
     if name == Guarantee.PROCESSES_ISOLATED and not facts.fresh_proc:

@@ -53,8 +53,73 @@ class Status:
             self.fd = -1
 
 
+class _Process:
+    """One launcher process, seen from the supervisor that owns it."""
+
+    __slots__ = ("base", "control", "mode", "mounts", "owner", "pid")
+
+    def __init__(self, control: int, pid: int, mounts: int) -> None:
+        self.control = control
+        self.pid = pid
+        self.mounts = mounts  # /proc/self/mounts, which signals a change of the mount table; -1 without
+        self.owner = os.getpid()
+        self.mode = ""
+        self.base = ""
+
+    def greet(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            BackendUnavailableError: This host refuses what every sandbox needs.
+            SandboxLostError: It ended without a word.
+        """
+        if self.mode:
+            return
+        data, _ = channel.receive(self.control, LARGEST_REPORT)
+        kind, *words = wire.unpack(data) if data else (b"",)
+        if kind == b"ready" and len(words) == 2:
+            self.mode, self.base = words[0].decode(), os.fsdecode(words[1])
+            return
+        self.end()
+        if kind != b"failed" or len(words) != 4:
+            raise SandboxLostError("the launcher ended before it was ready", hint="try again; then bldr doctor")
+        raise unavailable(words[1].decode(), int(words[2]), os.fsdecode(words[3]))
+
+    def hung_up(self) -> bool:
+        """Whether it has ended."""
+        poller = select.poll()
+        poller.register(self.control, 0)
+        return bool(poller.poll(0))
+
+    def is_out_of_date(self) -> bool:
+        """Whether the host's mounts have changed since it copied them: what was mounted later it may not see.
+
+        As real root it lives among the host's mounts and copies nothing.
+        """
+        if self.mounts < 0 or self.mode != "user":
+            return False
+        poller = select.poll()
+        poller.register(self.mounts, select.POLLPRI)  # proc(5): a change raises POLLERR and POLLPRI, once
+        return bool(poller.poll(0))
+
+    def end(self) -> None:
+        """End it and everything that it has started; returns when all are gone. In a fork of its owner: forget it."""
+        for fd in (self.control, self.mounts):
+            if fd >= 0:
+                os.close(fd)
+        self.control = self.mounts = -1
+        if self.owner != os.getpid():
+            return
+        try:
+            os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            pass  # reaped by somebody who waits for every child
+        if self.base:
+            scratch.remove_tree(self.base)  # nothing is left unless the launcher was killed
+
+
 class Launcher:
-    """A running fork server and the lock under which it is started and replaced.
+    """The fork server of a process: started when it is first needed, replaced when it is gone or out of date.
 
     Args:
         forked: Fork this process instead of starting another interpreter. Only for a process with one thread.
@@ -71,12 +136,19 @@ class Launcher:
         self._scratch_parent = scratch_parent
         self._ready = ready
         self._lock = _thread.allocate_lock()
-        self._control = -1
-        self._owner = 0
+        self._current: _Process | None = None
+        self._retired: list[_Process] = []
         self._serial = 0
-        self.pid = 0
-        self.mode = ""
-        self.base = ""
+
+    @property
+    def pid(self) -> int:
+        """The process number of the launcher; 0 when none runs."""
+        return self._current.pid if self._current is not None else 0
+
+    @property
+    def base(self) -> str:
+        """The host directory that holds the temps of running sandboxes; empty when no launcher runs."""
+        return self._current.base if self._current is not None else ""
 
     def start(self, streams: tuple[int, int, int], payload: Callable[[str], bytes]) -> tuple[Status, str]:
         """Ask for a sandbox.
@@ -89,31 +161,27 @@ class Launcher:
             The status socket, and the scratch directory, which the caller removes.
 
         Raises:
-            SandboxLostError: The launcher cannot be started.
+            BackendUnavailableError: This host refuses what every sandbox needs.
+            SandboxLostError: No launcher can be started, or each ends at once.
         """
-        with self._lock:
-            control = self._running()
-            self._serial += 1
-            place = f"{self.base}/{self._serial}"
-        request = payload(place)
         ours, theirs = channel.pair()
-        memfd = -1
         try:
-            fds = [theirs, *streams]
-            if len(request) > wire.LARGEST_INLINE:
-                memfd = os.memfd_create("bldr-request", os.MFD_CLOEXEC)
-                _write_all(memfd, request)
-                fds.append(memfd)
-                request = b"memfd"
-            channel.send(control, request, fds)
-        except OSError as error:
+            with self._lock:  # one message; what takes long happens in the launcher
+                for attempt in ("first", "second"):
+                    process = self._running()
+                    self._serial += 1
+                    place = f"{process.base}/{self._serial}"
+                    try:
+                        _send(process.control, payload(place), [theirs, *streams])
+                        break
+                    except (BrokenPipeError, ConnectionResetError) as error:  # it died since _running looked
+                        if attempt == "second":
+                            raise SandboxLostError("the launcher ends as soon as it is started") from error
+        except BaseException:
             os.close(ours)
-            self.stop()
-            raise SandboxLostError(f"the launcher is gone: {error.strerror}", hint="try again") from error
+            raise
         finally:
             os.close(theirs)
-            if memfd >= 0:
-                os.close(memfd)
         return Status(ours), place
 
     def begin(self) -> None:
@@ -123,8 +191,8 @@ class Launcher:
             SandboxLostError: No process can be started.
         """
         with self._lock:
-            if self._control < 0:
-                self._start()
+            if self._current is None:
+                self._current = self._start()
 
     def ensure(self) -> None:
         """Start the launcher when none runs, and wait until it is ready.
@@ -138,41 +206,56 @@ class Launcher:
     def stop(self) -> None:
         """End the launcher, every sandbox that it has started, and remove what they left; returns when it is gone."""
         with self._lock:
-            self._stop()
+            for process in (*self._retired, self._current):
+                if process is not None:
+                    process.end()
+            self._retired, self._current = [], None
+            atexit.unregister(self.stop)
 
-    def _running(self) -> int:
-        if self._control >= 0 and (self._owner != os.getpid() or (self.mode and _hung_up(self._control))):
-            self._stop()
-        if self._control < 0:
-            self._start()
-        if not self.mode:
-            words = self._greeting(self._control)
-            self.mode, self.base = words[0].decode(), os.fsdecode(words[1])
-        return self._control
+    def _running(self) -> _Process:
+        process = self._current
+        if process is not None and (process.owner != os.getpid() or (process.mode and process.hung_up())):
+            process.end()
+            process = None
+        elif process is not None and process.is_out_of_date():
+            self._retire(process)
+            process = None
+        if process is None:
+            process = self._start()
+        self._current = None  # greet() ends a process that cannot be used
+        process.greet()
+        self._current = process
+        return process
 
-    def _start(self) -> None:
+    def _retire(self, process: _Process) -> None:
+        """Ask for no more sandboxes; it ends by itself when those that run have ended."""
+        for old in [item for item in self._retired if item.owner != os.getpid() or item.hung_up()]:
+            old.end()
+            self._retired.remove(old)
+        try:
+            channel.send(process.control, b"retire")
+        except (BrokenPipeError, ConnectionResetError):
+            process.end()
+        else:
+            self._retired.append(process)
+
+    def _start(self) -> _Process:
         ours, theirs = channel.pair()
         parent = self._scratch_parent or scratch_parent()
+        mounts = -1
         try:
-            start = self._fork if self._forked else self._spawn
-            self.pid = start(theirs, parent)
+            if self._forked:
+                pid = _fork(theirs, parent)
+            else:
+                mounts = _open_mounts()
+                pid = self._spawn(theirs, parent)
         except OSError as error:
             os.close(ours)
             raise SandboxLostError(f"cannot start the launcher: {error.strerror}") from error
         finally:
             os.close(theirs)
-        self._control, self._owner = ours, os.getpid()
         atexit.register(self.stop)
-
-    def _greeting(self, control: int) -> list[bytes]:
-        data, _ = channel.receive(control, LARGEST_REPORT)
-        kind, *words = wire.unpack(data) if data else (b"",)
-        if kind == b"ready":
-            return words
-        self._stop()
-        if kind != b"failed" or len(words) != 4:
-            raise SandboxLostError("the launcher ended before it was ready", hint="try again; then bldr doctor")
-        raise unavailable(words[1].decode(), int(words[2]), os.fsdecode(words[3]))
+        return _Process(ours, pid, mounts)
 
     def _spawn(self, theirs: int, parent: str) -> int:
         entry = self._entry or (os.path.dirname(scratch.__file__),)
@@ -184,27 +267,31 @@ class Launcher:
                 sys.executable, argv, {}, file_actions=actions, setsigmask=(), setsigdef=(_signal.SIGCHLD,)
             )
 
-    def _fork(self, theirs: int, parent: str) -> int:
-        pid = os.fork()
-        if pid == 0:
-            _become_launcher(theirs, parent)
-        return pid
 
-    def _stop(self) -> None:
-        if self._control < 0:
-            return
-        os.close(self._control)
-        self._control, self.mode = -1, ""
-        atexit.unregister(self.stop)
-        if self._owner != os.getpid():  # a fork of the supervisor: the launcher is the parent's
-            return
-        try:
-            os.waitpid(self.pid, 0)
-        except ChildProcessError:
-            pass  # reaped by somebody who waits for every child
-        if self.base:
-            scratch.remove_tree(self.base)  # nothing is left unless the launcher was killed
-        self.base = ""
+def _send(control: int, request: bytes, fds: list[int]) -> None:
+    if len(request) <= wire.LARGEST_INLINE:
+        channel.send(control, request, fds)
+        return
+    memfd = os.memfd_create("bldr-request", os.MFD_CLOEXEC)
+    try:
+        _write_all(memfd, request)
+        channel.send(control, b"memfd", [*fds, memfd])
+    finally:
+        os.close(memfd)
+
+
+def _open_mounts() -> int:
+    try:
+        return os.open("/proc/self/mounts", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1  # no /proc: the launcher will say so
+
+
+def _fork(theirs: int, parent: str) -> int:
+    pid = os.fork()  # noqa: TID251  the caller has one thread, see Launcher
+    if pid == 0:
+        _become_launcher(theirs, parent)
+    return pid
 
 
 def unavailable(stage: str, number: int, text: str) -> BackendUnavailableError:
@@ -230,12 +317,6 @@ def _become_launcher(control_fd: int, parent: str) -> None:
         server.serve(control_fd, parent, ready=1, once=True)
     finally:
         os._exit(1)
-
-
-def _hung_up(control: int) -> bool:
-    poller = select.poll()
-    poller.register(control, 0)
-    return bool(poller.poll(0))
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -100,6 +100,9 @@ class _Tree:
     def add(self, node: Entry | Graft) -> None:
         """Add the steps for one node, and for the directories of our own around it."""
         at = node.at
+        if isinstance(node, Entry) and node.role == EntryRole.HOLE and node.kind == EntryKind.MISSING:
+            self.steps.append(steps.Absent(at))
+            return
         around = self._around
         while at[: len(around[-1][0])] != around[-1][0]:
             around.pop()
@@ -149,8 +152,6 @@ class _Tree:
         return steps.Bind(entry.host, at, Kind.FILE, where, writable), ""
 
     def _hole(self, entry: Entry, where: str) -> tuple[Step, str]:
-        if entry.kind == EntryKind.MISSING:
-            return steps.Absent(entry.at), ""
         if entry.kind == EntryKind.SKELETON:
             return steps.MakeSkeleton(entry.at, 0o755, where), Where.GRAFT
         return steps.Mask(entry.at, Kind.DIR if entry.kind == EntryKind.DIR else Kind.FILE, where), ""
@@ -173,8 +174,8 @@ def _restrictions(spec: SandboxSpec, writable: tuple[str, ...]) -> Iterable[Step
     if not spec.process.allow_userns:
         # Landlock forbids every mount from then on, so a nested sandbox could not be made under it.
         yield steps.Landlock(("/dev", "/proc", *writable))
-    yield steps.DropPrivileges()
-    yield steps.FilterSystemCalls(chown=spec.uid == 0)
+    yield steps.DropPrivileges(nested=spec.process.allow_userns)
+    yield steps.FilterSystemCalls(chown=spec.uid == 0, mounts=spec.process.allow_userns)
 
 
 def _limits(limits: ResourceLimits) -> Iterable[Step]:

@@ -290,7 +290,7 @@ class MakeSkeleton(Step):
 
 @value
 class Mask(Step):
-    """An unreadable empty directory or file over something that was not declared."""
+    """An empty directory, or an unreadable file, over something that was not declared."""
 
     at: str
     kind: str
@@ -395,27 +395,34 @@ class Landlock(Step):
 
 @value
 class DropPrivileges(Step):
-    """no_new_privs, all capability sets empty, not dumpable."""
+    """no_new_privs, all capability sets empty, not dumpable; CAP_SETFCAP stays where sandboxes inside must be possible."""
+
+    nested: bool = False
 
     def describe(self) -> str:
-        return "drop all capabilities and forbid new privileges"
+        return f"drop all capabilities{' but CAP_SETFCAP' if self.nested else ''} and forbid new privileges"
 
     def encode(self) -> tuple[bytes, ...]:
-        return (b"drop",)
+        return (b"drop", b"1" if self.nested else b"0")
 
 
 @value
 class FilterSystemCalls(Step):
-    """The seccomp filter; with ``chown`` a change of owner to an id that is not mapped succeeds and does nothing."""
+    """The seccomp filter.
+
+    With ``chown`` a change of owner to an id that is not mapped succeeds and does nothing; with ``mounts`` the calls
+    that a sandbox inside this one needs stay allowed.
+    """
 
     chown: bool
+    mounts: bool = False
 
     def describe(self) -> str:
         extra = "; chown to ids that are not mapped succeeds" if self.chown else ""
         return f"filter system calls{extra}"
 
     def encode(self) -> tuple[bytes, ...]:
-        return (b"seccomp", b"1" if self.chown else b"0")
+        return (b"seccomp", b"1" if self.chown else b"0", b"1" if self.mounts else b"0")
 
 
 @value
