@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 
 from bldr.model.paths import components, join, parent
-from bldr.model.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,16 +79,18 @@ class RealHost:
         return os.access(path, os.W_OK | os.X_OK if write else os.R_OK)
 
 
-@value
 class Followed:
     """Where a path leads: the path without links, what is there, and each link on the way with its text.
 
     When ``kind`` is ``MISSING``, ``LOOP`` or ``OPAQUE``, ``real`` is where the way ended.
     """
 
-    real: str
-    kind: str
-    hops: tuple[tuple[str, str], ...] = ()
+    __slots__ = ("hops", "kind", "real")
+
+    def __init__(self, real: str, kind: str, hops: tuple[tuple[str, str], ...] = ()) -> None:
+        self.real = real
+        self.kind = kind
+        self.hops = hops
 
 
 class HostPaths:

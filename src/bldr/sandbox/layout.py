@@ -17,7 +17,7 @@ from bldr.sandbox.resolved import OWN_TOP, Entry, EntryKind, EntryRole, Graft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from bldr.errors import BldrError
     from bldr.sandbox.host import HostPaths
@@ -34,9 +34,11 @@ class Layout:
     notes: tuple[str, ...]
 
 
-def depth_first(path: str) -> str:
-    """Return a sort key by which a directory comes right before everything that it holds."""
-    return path.replace("/", "\0")
+def depth_first(paths: Iterable[str]) -> list[str]:
+    """Sort paths so that a directory comes right before everything that it holds."""
+    keys = [path.replace("/", "\0") for path in paths]
+    keys.sort()
+    return [key.replace("\0", "/") for key in keys]
 
 
 def lay_out(
@@ -60,7 +62,7 @@ def lay_out(
     """
     work = _Work(paths, declared, clash)
     work.decide(places)
-    grafts = tuple(work.graft(at) for at in sorted(work.grafts, key=depth_first))
+    grafts = tuple(work.graft(at) for at in depth_first(work.grafts))
     entries = tuple(map(work.uncovered, work.kept.values()))
     return Layout(entries, grafts, tuple(work.notes))
 
@@ -81,7 +83,7 @@ class _Work:
 
     def decide(self, places: Mapping[str, Entry]) -> None:
         """Go through the places, each with the innermost place around it."""
-        order = sorted(places, key=depth_first)
+        order = depth_first(places)
         around: list[tuple[str, Entry | None]] = [("/", None)]
         following = iter([*order[1:], "/"])
         for at in order:
@@ -105,10 +107,12 @@ class _Work:
 
     def inside(self, entry: Entry, outer: Entry, *, full: bool) -> Entry | None:
         """Return what becomes of an entry within another one, ``None`` if nothing has to be done for it."""
+        if outer.kind not in (EntryKind.DIR, EntryKind.SKELETON):
+            if entry.role == EntryRole.HOLE:
+                return entry  # nothing lies in a file
+            raise self.clash(entry, outer)
         if entry.role == EntryRole.HOLE:
             return self.hole(entry, outer, full=full) if outer.role == Role.INPUT else None
-        if outer.kind not in (EntryKind.DIR, EntryKind.SKELETON):
-            raise self.clash(entry, outer)
         if outer.role == EntryRole.HOLE or (outer.at == "/" and f"/{components(entry.at)[0]}" in OWN_TOP):
             return entry  # the directory around it is our own
         if outer.role == Role.TEMP:

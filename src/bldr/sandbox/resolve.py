@@ -239,13 +239,12 @@ class _Resolution:
             self._put(Entry(self._inside(one.at), found.real, one.role, found.kind, "", one.origin), one.at)
 
     def _place_temps(self, declared: Iterable[Declaration]) -> None:
-        """Place the roots of T: the declared ones, and the holes of inputs in a temp that yields to those inputs."""
+        """Place T: what was declared, and the holes of inputs in a temp that yields to those inputs."""
         origins = {one.at: one.origin for one in declared if one.role == Role.TEMP}
-        for at in self.spec.temps.roots():
-            origin = origins.get(at, "default")
+        for at in sorted({*origins, *self.spec.temps.roots()}, key=components):
             if at[:4] in _PERHAPS_RESERVED:
                 refuse_reserved(Declaration(Role.TEMP, at), at)
-            self._put(Entry(self._inside(at), "", Role.TEMP, EntryKind.DIR, "", origin), at)
+            self._put(Entry(self._inside(at), "", Role.TEMP, EntryKind.DIR, "", origins.get(at, "default")), at)
 
     def _show_links(self, hops: Iterable[tuple[str, str]]) -> None:
         for at, target in hops:

@@ -82,7 +82,7 @@ def _nodes(resolved: ResolvedSpec) -> Iterable[Entry | Graft]:
     for graft in resolved.grafts:
         nodes[graft.at] = graft
         nodes.update((child.at, child) for child in graft.children)
-    return [nodes[at] for at in sorted(nodes, key=depth_first)]
+    return [nodes[at] for at in depth_first(nodes)]
 
 
 class _Tree:
@@ -148,8 +148,8 @@ class _Tree:
         if writable:
             self.unseal.append(steps.Unseal(at, deep=True))
         if kind == EntryKind.DIR:
-            return steps.Bind(entry.host, at, Kind.DIR, where, writable), Where.INSIDE
-        return steps.Bind(entry.host, at, Kind.FILE, where, writable), ""
+            return steps.Bind(entry.host, at, Kind.DIR, where, writable=writable), Where.INSIDE
+        return steps.Bind(entry.host, at, Kind.FILE, where, writable=writable), ""
 
     def _hole(self, entry: Entry, where: str) -> tuple[Step, str]:
         if entry.kind == EntryKind.SKELETON:

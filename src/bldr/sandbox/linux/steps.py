@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 _encode = os.fsencode
+_set = object.__setattr__
 
 
 class Where:
@@ -221,7 +222,15 @@ class Bind(Step):
     at: str
     kind: str
     where: str
-    writable: bool = False
+    writable: bool
+
+    # There is one bind for each input, so that its construction counts (see bldr.sandbox.resolved.Entry).
+    def __init__(self, source: str, at: str, kind: str, where: str, *, writable: bool = False) -> None:
+        _set(self, "source", source)
+        _set(self, "at", at)
+        _set(self, "kind", kind)
+        _set(self, "where", where)
+        _set(self, "writable", writable)
 
     def describe(self) -> str:
         mode = "writable" if self.writable else "read-only"
@@ -395,7 +404,7 @@ class Landlock(Step):
 
 @value
 class DropPrivileges(Step):
-    """no_new_privs, all capability sets empty, not dumpable; CAP_SETFCAP stays where sandboxes inside must be possible."""
+    """no_new_privs, no capability, not dumpable; CAP_SETFCAP stays where sandboxes inside must be possible."""
 
     nested: bool = False
 
