@@ -75,6 +75,14 @@ def test_nothing_is_cut_out_where_another_input_is_shown_instead() -> None:
     assert spec.inputs == PathSet.subtree("/src")
 
 
+def test_nothing_is_cut_out_of_another_input_that_is_shown_on_the_way() -> None:
+    """/src/sub/build shows /q/build, although without the second input it would show the output."""
+    spec = carving().input("/w", at="/src").input("/q", at="/src/sub").output("/w/sub/build", at="/out").build()
+
+    assert spec.inputs == PathSet.subtree("/src")
+    assert spec.host_path("/src/sub/build") == "/q/build"
+
+
 def test_the_toolchain_does_not_show_what_an_output_writes() -> None:
     spec = carving().with_toolchain("system").output("/usr/lib/mine", at="/out").build()
 
