@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
 
     report = probe_host()
     whole = _whole_sandbox()
-    possible = not report.obstacles and not whole
+    possible = not report.obstacles and not any(whole)
     if parsed.given("json"):
         from bldr.cli.resultfile import to_json
 

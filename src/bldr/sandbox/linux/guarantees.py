@@ -60,6 +60,7 @@ def refuse_unavailable(spec: SandboxSpec) -> None:
                 guarantee=guarantee,
                 hint=f"leave the limit out, or accept that it is not enforced: --allow-degraded {guarantee}",
             )
+    _refuse_process_policy(spec)
     for guarantee, mechanism in spec.require:
         enforced_by = _MECHANISMS.get(guarantee, ())
         if not enforced_by or (mechanism and mechanism not in enforced_by):
@@ -68,6 +69,22 @@ def refuse_unavailable(spec: SandboxSpec) -> None:
             raise GuaranteeUnavailableError(
                 f"the guarantee {guarantee} cannot be enforced{by} here", guarantee=guarantee, hint=offered
             )
+
+
+def _refuse_process_policy(spec: SandboxSpec) -> None:
+    policy = spec.process
+    if policy.max_children is not None and Guarantee.PROCESS_LIMIT not in spec.allow_degraded:
+        raise GuaranteeUnavailableError(
+            "a limit on the number of child processes cannot be enforced by this version",
+            guarantee=Guarantee.PROCESS_LIMIT,
+            hint=f"leave max_children out, or accept that it is not enforced: --allow-degraded {Guarantee.PROCESS_LIMIT}",
+        )
+    if not policy.kill_on_parent_exit:
+        raise GuaranteeUnavailableError(
+            "a sandbox cannot outlive the process that started it",
+            guarantee=Guarantee.NO_SURVIVORS,
+            hint="leave kill_on_parent_exit as it is, and keep the starting process alive as long as the command",
+        )
 
 
 def records(spec: SandboxSpec, plan: Plan, facts: Facts, *, timeout: bool) -> tuple[GuaranteeRecord, ...]:
