@@ -101,13 +101,12 @@ class HostPaths:
         self._kinds = {"/": PathKind.DIR, "/proc": PathKind.OPAQUE}
         self._plain = {""}  # directories without a link on the way, as what stands before the last slash of a path
 
-    def forget_missing(self, directory: str, names: Iterable[str]) -> None:
-        """Find out at once which of many names a directory lacks, instead of looking for each of them."""
-        if self.is_plain_directory(directory):
-            there = frozenset(self.host.listdir(directory))
-            for name in names:
-                if name not in there:
-                    self._kinds[join(directory, name)] = PathKind.MISSING
+    def missing_in(self, directory: str, names: Iterable[str]) -> list[str]:
+        """Return the paths of those names that a directory lacks; none when a link is on the way to it."""
+        if not self.is_plain_directory(directory):
+            return []
+        there = frozenset(self.host.listdir(directory))
+        return [join(directory, name) for name in names if name not in there]
 
     def kind(self, path: str) -> str:
         """Return what the path itself is. Its parent has to be a real directory, or nothing."""

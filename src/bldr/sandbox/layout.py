@@ -8,11 +8,11 @@ be mounted on a link.
 
 from __future__ import annotations
 
-from bldr.errors import InvalidPathError
 from bldr.model.declarations import Role
 from bldr.model.paths import components, is_within, join, parent
 from bldr.model.value import replace, value
 from bldr.sandbox.host import PathKind
+from bldr.sandbox.refusals import missing_in_output
 from bldr.sandbox.resolved import OWN_TOP, Entry, EntryKind, EntryRole, Graft
 
 TYPE_CHECKING = False
@@ -134,13 +134,7 @@ class _Work:
         if entry.role != Role.OUTPUT and entry.kind != EntryKind.LINK:
             raise self.clash(entry, outer)
         if not self.has_mountpoint(entry, outer):
-            missing = _shown(entry.at, outer)
-            raise InvalidPathError(
-                f"the {entry.role} {entry.at!r} lies inside the output {outer.at!r}, but {missing!r} is not there",
-                path=entry.at,
-                code="spec.output-missing",
-                hint=f"mkdir -p {missing}",
-            )
+            raise missing_in_output(entry.role, entry.at, outer.at, _shown(entry.at, outer))
         return entry
 
     def hole(self, entry: Entry, outer: Entry, *, full: bool) -> Entry:
@@ -153,7 +147,7 @@ class _Work:
         host = _shown(entry.at, outer)
         kind = self.paths.kind(host) if self.paths.is_plain_directory(parent(host)) else PathKind.MISSING
         if kind == PathKind.LINK:
-            self.rebuild_around(entry.at, outer)
+            self.rebuild_around(entry.at, outer, why="is a link that has to be hidden")
             kind = PathKind.MISSING
         return replace(entry, kind=kind)
 
@@ -176,7 +170,7 @@ class _Work:
             return kind == PathKind.DIR
         return kind in (PathKind.FILE, PathKind.DEVICE)
 
-    def rebuild_around(self, at: str, outer: Entry) -> None:
+    def rebuild_around(self, at: str, outer: Entry, *, why: str = "is no mountpoint on the host") -> None:
         """Have the innermost real directory around a place of an input rebuilt."""
         directory = parent(_shown(at, outer))
         while not self.paths.is_plain_directory(directory):
@@ -185,10 +179,7 @@ class _Work:
         self.replaced.add(join(place, components(at)[len(components(place))]))
         if place not in self.grafts:
             self.grafts[place] = directory
-            self.notes.append(
-                f"{place!r} is rebuilt from its entries, because on the host {directory!r} has nothing that"
-                f" {at!r} can be mounted on"
-            )
+            self.notes.append(f"{place!r} is rebuilt from its entries, because {at!r} {why}")
 
     def graft(self, at: str) -> Graft:
         """Look at the entries of a directory that is rebuilt."""

@@ -13,7 +13,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.sandbox.host import Followed, HostPaths
 
-__all__ = ["clashing", "lookup_failed", "missing", "refuse_reserved", "refuse_unusable"]
+__all__ = [
+    "clashing",
+    "in_a_file",
+    "lookup_failed",
+    "missing",
+    "missing_in_output",
+    "refuse_reserved",
+    "refuse_unusable",
+]
 
 _PRIVATE_DEVICES = ("fd", "ptmx", "pts", "shm", "stderr", "stdin", "stdout")
 
@@ -25,7 +33,7 @@ def missing(one: Declaration, found: Followed, paths: HostPaths) -> InvalidPathE
             f"the {one.role} {one.host!r} leads to no end: link {found.hops[-1][0]!r} -> {found.hops[-1][1]!r}",
             path=one.host,
             code="spec.path-loop",
-            hint=f"ls -l {found.hops[0][0]}",
+            hint=f"ls -l {_quoted(found.hops[0][0])}",
         )
     code = "spec.output-missing" if one.role == Role.OUTPUT else "spec.path-missing"
     if found.hops:
@@ -40,7 +48,7 @@ def missing(one: Declaration, found: Followed, paths: HostPaths) -> InvalidPathE
         f"the {one.role} {one.host!r} does not exist",
         path=one.host,
         code=code,
-        hint=f"mkdir -p {one.host}" if one.role == Role.OUTPUT else _nearest(found.real, paths),
+        hint=f"mkdir -p {_quoted(one.host)}" if one.role == Role.OUTPUT else _nearest(found.real, paths),
     )
 
 
@@ -71,21 +79,21 @@ def refuse_unusable(one: Declaration, found: Followed, paths: HostPaths) -> None
                 f"the output {one.host!r} is not a directory",
                 path=one.host,
                 code="spec.output-not-directory",
-                hint=f"declare the directory that holds it: {parent(one.host)}",
+                hint=f"declare the directory that holds it: {_quoted(parent(one.host))}",
             )
         if not paths.host.access(found.real, write=True):
             raise InvalidPathError(
                 f"the output {one.host!r} is not writable",
                 path=one.host,
                 code="spec.output-not-writable",
-                hint=f"chmod u+wx {found.real}",
+                hint=f"chmod u+wx {_quoted(found.real)}",
             )
     elif not paths.host.access(found.real, write=False):
         raise InvalidPathError(
             f"the input {one.host!r} is not readable",
             path=one.host,
             code="spec.path-unreadable",
-            hint=f"chmod u+r {found.real}",
+            hint=f"chmod u+r {_quoted(found.real)}",
         )
 
 
@@ -138,6 +146,26 @@ def clashing(first: Declaration, first_at: str, second: Declaration, second_at: 
     )
 
 
+def in_a_file(inner: Declaration, outer: Declaration) -> OverlappingPathsError:
+    """Return the error for something that shall be shown inside of what is a file."""
+    return OverlappingPathsError(
+        f"{inner} lies inside {outer}, which is a file",
+        first=inner.at,
+        second=outer.at,
+        hint="show one of them at another place",
+    )
+
+
+def missing_in_output(role: str, at: str, output: str, host: str) -> InvalidPathError:
+    """Return the error for something that shall be shown in an output, where nothing is made for it."""
+    return InvalidPathError(
+        f"the {role} {at!r} lies inside the output {output!r}, but {host!r} is not there",
+        path=at,
+        code="spec.output-missing",
+        hint=f"mkdir -p {_quoted(host)}",
+    )
+
+
 def lookup_failed(error: OSError) -> InvalidPathError:
     """Return the error for a path of the host that cannot be looked at."""
     path = str(error.filename or "")
@@ -146,5 +174,14 @@ def lookup_failed(error: OSError) -> InvalidPathError:
         f"cannot look at {path!r}: {error.strerror or error}",
         path=path,
         code="spec.path-invalid" if invalid else "spec.path-unreadable",
-        hint="shorten it" if error.errno == errno.ENAMETOOLONG else f"namei -l {parent(path) if path else '/'}",
+        hint="shorten it"
+        if error.errno == errno.ENAMETOOLONG
+        else f"namei -l {_quoted(parent(path) if path else '/')}",
     )
+
+
+def _quoted(path: str) -> str:
+    """Return a path as a word for a shell."""
+    from shlex import quote
+
+    return quote(path)

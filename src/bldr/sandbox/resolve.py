@@ -14,7 +14,7 @@ from bldr.model.declarations import Declaration, Role, aliases, sort_key
 from bldr.model.paths import components, join, parent
 from bldr.sandbox.host import MOST_LINKS, Followed, HostPaths, PathKind, RealHost
 from bldr.sandbox.layout import lay_out
-from bldr.sandbox.refusals import clashing, lookup_failed, missing, refuse_reserved, refuse_unusable
+from bldr.sandbox.refusals import clashing, in_a_file, lookup_failed, missing, refuse_reserved, refuse_unusable
 from bldr.sandbox.resolved import Entry, EntryKind, EntryRole, Graft, Move, ResolvedSpec
 
 TYPE_CHECKING = False
@@ -111,9 +111,12 @@ class _Resolution:
 
     def place_declarations(self) -> None:
         """Place what is shown under its own name first: its links decide where the rest goes."""
-        self._look_for_optional()
+        missing_ones = self._look_for_optional()
         others = []
         for one in self.spec.declarations:
+            if one.optional and one.host in missing_ones:
+                self.absent.append(one.at)
+                continue
             if one.host != one.at:
                 others.append(one)
                 continue
@@ -131,6 +134,8 @@ class _Resolution:
 
     def place_holes(self) -> None:
         """Place what was left out of I, unless something is declared exactly there."""
+        if "/" in self.places and "/sys" not in self.places:
+            self.places["/sys"] = Entry("/sys", "", EntryRole.HOLE, EntryKind.MISSING)
         holes = self.spec.inputs.holes()
         if not holes:
             return
@@ -192,20 +197,26 @@ class _Resolution:
 
     def clash(self, entry: Entry, outer: Entry) -> BldrError:
         """Return the error for an entry that cannot lie where it does."""
-        return clashing(self._declaration(entry), entry.at, self._declaration(outer), outer.at)
+        inner, around = self._declaration(entry), self._declaration(outer)
+        if entry.at != outer.at and outer.kind not in (EntryKind.DIR, EntryKind.SKELETON):
+            return in_a_file(inner, around)
+        return clashing(inner, entry.at, around, outer.at)
 
-    def _look_for_optional(self) -> None:
+    def _look_for_optional(self) -> set[str]:
+        """Return optional paths that are missing; most of a toolchain's are, and one listing says so of many."""
         wanted: dict[str, list[str]] = {}
         for one in self.spec.declarations:
             if one.optional:
                 directory, _, name = one.host.rpartition("/")
-                wanted.setdefault(directory, []).append(name)
+                wanted.setdefault(directory or "/", []).append(name)
+        found: set[str] = set()
         for directory, names in wanted.items():
             if len(names) >= _MANY:
                 try:
-                    self.paths.forget_missing(directory or "/", names)
+                    found.update(self.paths.missing_in(directory, names))
                 except OSError:
                     pass  # a directory that cannot be listed can still hold them: each is looked for by itself
+        return found
 
     def _follow(self, one: Declaration) -> Followed | None:
         """Return where a host path leads; ``None`` when there is nothing to show."""

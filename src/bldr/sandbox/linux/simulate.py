@@ -131,6 +131,7 @@ class MountTable:
 
     def _make_devices(self) -> None:
         self._own["/dev"] = Kind.DIR
+        self._mounts["/dev"] = _Mount(Where.SKELETON, is_shown=False)
         for name in ("full", "null", "random", "tty", "urandom", "zero"):
             self._own[f"/dev/{name}"] = Kind.FILE
             self._mounts[f"/dev/{name}"] = _Mount(Where.INSIDE, is_shown=False, is_directory=False)
