@@ -10,7 +10,7 @@ import os
 import resource
 
 import _socket
-from _bldr_launcher import landlock, seccomp, syscalls
+from _bldr_launcher import landlock, mountinfo, seccomp, syscalls
 
 __all__ = ["OPERATIONS", "CanaryError", "State", "try_early"]
 
@@ -225,10 +225,14 @@ def mask(state, at, kind, where):
 def seal(state):
     if state.mask_made:
         os.unlink(b".bldr-masked")
-    flags = syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE
-    state.kernel.mount_setattr(
-        state.root, b"", flags, set_=syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID
-    )
+    attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID
+    try:
+        flags = syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE
+        state.kernel.mount_setattr(state.root, b"", flags, set_=attributes)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:  # before Linux 5.12
+            raise
+        mountinfo.remount(b"/", state.kernel, set_=syscalls.MS_RDONLY | syscalls.MS_NOSUID)
 
 
 def unseal(state, at, reach):
@@ -236,17 +240,25 @@ def unseal(state, at, reach):
 
     A read-only flag that the host had set is locked in a user namespace, and clearing it fails with EPERM.
     """
+    if reach == b"all":
+        try:
+            _clear_read_only(state, at, recursive=True)
+        except PermissionError:
+            pass  # some mount below is read-only on the host; the one that was declared is tried alone
+        else:
+            return
+    _clear_read_only(state, at, recursive=False)
+
+
+def _clear_read_only(state, at, recursive):
+    flags = syscalls.AT_EMPTY_PATH | (syscalls.AT_RECURSIVE if recursive else 0)
     fd = _beneath(state, at)
     try:
-        clear = syscalls.MOUNT_ATTR_RDONLY
-        if reach == b"all":
-            try:
-                state.kernel.mount_setattr(fd, b"", syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, clear=clear)
-            except PermissionError:
-                pass  # some mount below is read-only on the host; the one that was declared is tried alone
-            else:
-                return
-        state.kernel.mount_setattr(fd, b"", syscalls.AT_EMPTY_PATH, clear=clear)
+        state.kernel.mount_setattr(fd, b"", flags, clear=syscalls.MOUNT_ATTR_RDONLY)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        mountinfo.remount(at, state.kernel, clear=syscalls.MS_RDONLY, recursive=recursive)
     finally:
         os.close(fd)
 

@@ -146,6 +146,11 @@ class Launcher:
         return self._current.pid if self._current is not None else 0
 
     @property
+    def mode(self) -> str:
+        """``root`` when it is root of the host and maps ids, ``user`` otherwise; empty before it is ready."""
+        return self._current.mode if self._current is not None else ""
+
+    @property
     def base(self) -> str:
         """The host directory that holds the temps of running sandboxes; empty when no launcher runs."""
         return self._current.base if self._current is not None else ""

@@ -1,0 +1,24 @@
+"""A launcher on a kernel that seems to be older than 5.12: mount_setattr(2) is not there. Started by a test."""
+
+import errno
+import os
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "src"))
+
+from _bldr_launcher import init, server, syscalls  # noqa: E402  -I leaves the path bare
+
+
+class OldKernel:
+    """Every system call but one."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(syscalls, name)
+
+    def mount_setattr(self, *_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSYS, f"mount_setattr: {os.strerror(errno.ENOSYS)}")
+
+
+init.close_all_but(int(sys.argv[1]))
+os.setsid()
+server.serve(int(sys.argv[1]), sys.argv[2], ready=int(sys.argv[3]), kernel=OldKernel())
