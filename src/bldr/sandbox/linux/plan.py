@@ -198,7 +198,7 @@ def _canaries(resolved: ResolvedSpec) -> Iterable[Step]:
     if resolved.canary:
         yield steps.Canary(Guarantee.READS_CONFINED, "absent", resolved.canary)
     yield steps.Canary(Guarantee.WRITES_CONFINED, "readonly", "/")
-    given = _first_input(resolved.entries)
+    given = _first_input(resolved)
     if given:
         yield steps.Canary(Guarantee.INPUTS_READ_ONLY, "readonly", given)
     if resolved.spec.network.is_hermetic:
@@ -210,11 +210,12 @@ def _canaries(resolved: ResolvedSpec) -> Iterable[Step]:
     yield steps.Canary(Guarantee.SYSCALLS_FILTERED, "filtered")
 
 
-def _first_input(entries: tuple[Entry, ...]) -> str:
-    """Return the place of an input: best a directory of the caller, whose files no permission protects."""
+def _first_input(resolved: ResolvedSpec) -> str:
+    """Return the place of a bound input: best a directory of the caller, whose files no permission protects."""
+    rebuilt = {graft.at for graft in resolved.grafts}
     best, rank = "", 0
-    for entry in entries:
-        if entry.role == Role.INPUT and entry.host:
+    for entry in (*resolved.entries, *[child for graft in resolved.grafts for child in graft.children]):
+        if entry.role == Role.INPUT and entry.host and entry.at not in rebuilt:
             found = 1 + (entry.kind == EntryKind.DIR) + 2 * (not entry.origin)
             if found > rank:
                 best, rank = entry.at, found
