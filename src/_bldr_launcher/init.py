@@ -142,6 +142,7 @@ def _guarded(step, operation, call, *arguments):
 
 def _prepare(link, identity, host_ipc, kernel):
     """Do everything that does not depend on the request."""
+    kernel.prctl(syscalls.PR_SET_NAME, b"bldr-init")
     close_all_but(link, kernel)
     if identity is None:
         if os.read(link, 1) != b"m":

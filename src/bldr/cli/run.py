@@ -92,8 +92,9 @@ def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None) -> Exec
             stderr="inherit",
             list_outputs=parsed.last("json") is not None,
         )
-        interrupts.reach(session)
-        return session.wait()
+        with session:
+            interrupts.reach(session)
+            return session.wait()
 
 
 def _unconfined(parsed: Parsed, asked: Request, settings: Settings) -> ExecutionResult:

@@ -70,9 +70,9 @@ def main(arguments: Sequence[str]) -> int:
     executor = HermeticExecutor.create(asked.spec)
     argv = parsed.rest or [_shell(asked.spec)]
     with Terminal(_STDIN) as terminal:
-        session = executor.start(argv, cwd=asked.cwd, timeout=asked.timeout, pty=True)
-        ended_by = relay(session, terminal, _STDOUT)
-        result = session.wait()
+        with executor.start(argv, cwd=asked.cwd, timeout=asked.timeout, pty=True, list_outputs=False) as session:
+            ended_by = relay(session, terminal, _STDOUT)
+            result = session.wait()
     if ended_by:
         return 128 + ended_by
     if parsed.given("verbose"):
