@@ -6,7 +6,7 @@ import sys
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "src"))
 
-from _bldr_launcher import init, server, syscalls  # noqa: E402  -I leaves the path bare
+from _bldr_launcher import init, server, syscalls
 
 
 class OldKernel:
@@ -19,6 +19,7 @@ class OldKernel:
         raise OSError(errno.ENOSYS, f"mount_setattr: {os.strerror(errno.ENOSYS)}")
 
 
-init.close_all_but(int(sys.argv[1]))
-os.setsid()
-server.serve(int(sys.argv[1]), sys.argv[2], ready=int(sys.argv[3]), kernel=OldKernel())
+if __name__ == "__main__":
+    init.close_all_but(int(sys.argv[1]))
+    os.setsid()
+    server.serve(int(sys.argv[1]), sys.argv[2], ready=int(sys.argv[3]), kernel=OldKernel())

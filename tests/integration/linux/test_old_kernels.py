@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from _bldr_launcher import syscalls
 from _bldr_launcher.mountinfo import mount_points
-
 from bldr import HermeticExecutor, SandboxSpecBuilder
 from bldr.sandbox.linux.launcher import Launcher
 
@@ -54,10 +54,6 @@ def test_mountinfo_is_read_with_its_escapes_and_flags() -> None:
         (b"/mnt 2", syscalls.MS_NOATIME),
         (
             rb"/a\b",
-            syscalls.MS_RDONLY
-            | syscalls.MS_NOSUID
-            | syscalls.MS_NODEV
-            | syscalls.MS_NOEXEC
-            | syscalls.MS_RELATIME,
+            syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC | syscalls.MS_RELATIME,
         ),
     ]
