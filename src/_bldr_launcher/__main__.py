@@ -3,7 +3,7 @@
 import os
 import sys
 
-# -I leaves only this directory on the path. Its parent goes last, so that nothing there can shadow the standard library.
+# -I leaves only this directory on the path. Its parent goes last, so nothing there can shadow the standard library.
 _here = os.path.dirname(os.path.abspath(__file__))
 sys.path = [entry for entry in sys.path if os.path.abspath(entry) != _here]
 sys.path.append(os.path.dirname(_here))

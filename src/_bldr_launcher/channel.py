@@ -1,9 +1,9 @@
 """Datagrams with descriptors over a SOCK_SEQPACKET socket that is known by its descriptor."""
 
+import _socket
 import os
 import struct
 
-import _socket
 from _bldr_launcher import wire
 
 __all__ = ["pair", "receive", "send"]

@@ -15,13 +15,13 @@ Messages, all in the format of ``wire``::
 When the command has ended, init kills and reaps whatever it left, reports, and exits.
 """
 
+import _signal
 import errno
 import fcntl
 import os
 import resource  # noqa: F401  os.wait4 imports it on first use, when the host's files are gone
 import struct
 
-import _signal
 from _bldr_launcher import channel, steps, syscalls, wire
 from _bldr_launcher import root as root_
 
@@ -71,7 +71,7 @@ class Request:
         return Request(int(uid), set(flags.split()), scratch, step_fields, words[1], argv, env)
 
 
-class _Failure(Exception):
+class _StepError(Exception):
     """A step failed; the supervisor is told which."""
 
     def __init__(self, step, operation, error):
@@ -101,14 +101,14 @@ def main(link, identity, host_ipc, kernel=syscalls):
         state = None
         try:
             state = _prepare(link, identity, host_ipc, kernel)
-        except _Failure as error:
+        except _StepError as error:
             failure = error
         request, streams = _receive(link)
         status = streams[0]
         if failure is None:
             try:
                 _set_up(request, state, link, kernel)
-            except _Failure as error:
+            except _StepError as error:
                 failure = error
         if failure is not None:
             _send(status, failure.report)
@@ -137,7 +137,7 @@ def _guarded(step, operation, call, *arguments):
     try:
         return call(*arguments)
     except OSError as error:
-        raise _Failure(step, operation, error) from error
+        raise _StepError(step, operation, error) from error
 
 
 def _prepare(link, identity, host_ipc, kernel):
@@ -171,7 +171,7 @@ def _prepare(link, identity, host_ipc, kernel):
 
 def _take_identity():
     # setgroups(2) is allowed here: the launcher is root and has emptied the list already.
-    inside = int(open("/proc/self/uid_map", "rb").read().split()[0])  # noqa: SIM115  init never runs its destructors late
+    inside = int(open("/proc/self/uid_map", "rb").read().split()[0])  # init never runs its destructors late
     os.setresgid(inside, inside, inside)
     os.setresuid(inside, inside, inside)
 
@@ -214,7 +214,7 @@ def _read_all(memfd):
 
 def _set_up(request, state, link, kernel):
     if state.proc_failure is not None and b"host-proc" not in request.flags:
-        raise _Failure(-1, b"proc", state.proc_failure)
+        raise _StepError(-1, b"proc", state.proc_failure)
     state.next_tree = _Trees(link)
     state.writable = frozenset(step[1] for step in request.steps if step[0] == b"unseal")
     for number, (operation, *arguments) in enumerate(request.steps):
@@ -222,7 +222,7 @@ def _set_up(request, state, link, kernel):
         try:
             steps.OPERATIONS[operation](state, *arguments)
         except OSError as error:
-            raise _Failure(number, operation, error) from error
+            raise _StepError(number, operation, error) from error
     _guarded(-1, b"chdir", os.chdir, request.cwd)
 
 
@@ -334,8 +334,8 @@ def find_executable(name, search_path):
 def _wait(pid):
     """Reap everybody; forward the signals of the host to the command's process group; return when the command ends.
 
-    The signals stay blocked and are taken one by one: process 1 is spared every signal that it has no handler for, but a
-    blocked one is queued for it all the same (signal(7), pid_namespaces(7)).
+    The signals stay blocked and are taken one by one: process 1 is spared every signal that it has no handler for, but
+    a blocked one is queued for it all the same (signal(7), pid_namespaces(7)).
     """
     wanted = (*FORWARDED, _signal.SIGCHLD)
     while True:

@@ -25,7 +25,8 @@ MAKE_SYM = 1 << 12
 REFER = 1 << 13  # ABI 2
 TRUNCATE = 1 << 14  # ABI 3
 WRITE_RIGHTS = (
-    WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM
+    WRITE_FILE | REMOVE_DIR | REMOVE_FILE
+    | MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM
 )  # fmt: skip
 FIRST_USABLE_ABI = 2  # before, a rename from one directory to another fails with EXDEV for everybody in a domain
 

@@ -1,7 +1,5 @@
 """Read-only mounts for kernels before 5.12, which have no mount_setattr(2): one remount for each line of mountinfo."""
 
-import os
-
 from _bldr_launcher import syscalls
 
 __all__ = ["mount_points", "remount"]

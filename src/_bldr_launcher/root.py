@@ -5,11 +5,11 @@ starts at the process's root and does not cross a mount there), a relative one t
 directory from here to ``pivot_root``. So nothing of the host is hidden by the mounts while they are made.
 """
 
+import _socket
 import fcntl
 import os
 import struct
 
-import _socket
 from _bldr_launcher import syscalls
 
 __all__ = [

@@ -11,7 +11,7 @@ import struct
 
 __all__ = ["ALLOW", "assemble", "base_filter", "sandbox_filter"]
 
-# <linux/bpf_common.h>, <linux/filter.h>: BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K, BPF_RET|BPF_K
+# <linux/bpf_common.h>: BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K, BPF_RET|BPF_K
 LD, JEQ, JGE, RET = 0x20, 0x15, 0x35, 0x06
 # <linux/seccomp.h>
 ALLOW = 0x7FFF0000

@@ -11,12 +11,12 @@ Inits are made before they are asked for: namespaces, the root and /dev take lon
 nobody needs one it sees the end of its own stream and ends too.
 """
 
+import _signal
 import errno
 import os
 import resource
 import select
 
-import _signal
 from _bldr_launcher import channel, init, root, scratch, seccomp, syscalls, wire
 
 __all__ = ["SANDBOX_ID", "Launcher", "serve"]
@@ -30,7 +30,7 @@ NAMESPACES = (
     | syscalls.CLONE_NEWUTS
     | syscalls.CLONE_NEWCGROUP
 )
-SANDBOX_ID = 1_900_000_000  # the host id of inside-root when the caller is real root: nobody's, above every id range in use
+SANDBOX_ID = 1_900_000_000  # host id of inside-root when the caller is real root: above every range in use
 MOUNTING = (b"bind", b"temp")
 MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors under way by RLIMIT_NOFILE (unix(7))
 
@@ -320,7 +320,7 @@ def _close_all(fds):
 
 
 def _is_host_root():
-    """Whether this is root of the initial user namespace, with its capabilities: only then is 0 inside not 0 outside."""
+    """Whether this is root of the initial user namespace with its capabilities; only then 0 inside must not be 0."""
     with open("/proc/self/uid_map", "rb") as maps:
         whole = maps.read().split() == [b"0", b"0", b"4294967295"]
     if not whole or os.geteuid() != 0:

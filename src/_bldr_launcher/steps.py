@@ -5,11 +5,11 @@ detached trees, one for each ``bind`` and ``temp`` step, in their order. Every a
 ``OSError`` and knows nothing of reporting.
 """
 
+import _socket
 import errno
 import os
 import resource
 
-import _socket
 from _bldr_launcher import landlock, mountinfo, seccomp, syscalls
 
 __all__ = ["OPERATIONS", "CanaryError", "State", "try_early"]
@@ -113,7 +113,7 @@ def _new_file(name, parent):
     os.close(os.open(name, flags, 0o644, dir_fd=parent))
 
 
-def _attach(state, at, kind, where, scratch=False):
+def _attach(state, at, kind, where, *, scratch=False):
     """Attach the next tree, which the launcher opened for this step, at a path of the new root."""
     _make_mount_point(state, at, kind, where)
     tree, mapped = state.next_tree()
@@ -338,7 +338,6 @@ def _canary_readonly(_state, path):
 
 def _canary_unreachable(_state, _argument):
     """Connecting a datagram socket sends nothing; it asks the kernel for a route to a documentation address."""
-
     outward = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     try:
         _must_fail(lambda: outward.connect(("192.0.2.1", 9)), (errno.ENETUNREACH,), "a route out of the sandbox")

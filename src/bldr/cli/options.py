@@ -140,6 +140,8 @@ def _long(verb: Verb, parsed: Parsed, arguments: Sequence[str], index: int) -> i
 
 def _short(verb: Verb, parsed: Parsed, arguments: Sequence[str], index: int) -> int:
     letters = arguments[index][1:]
+    if len(letters) > 1 and any(option.name == letters for option in verb.options):
+        raise UsageError(f"unknown option -{letters}", hint=f"did you mean --{letters}?")  # and not -i with "nput"
     for position, letter in enumerate(letters):
         option = next((option for option in verb.options if option.short == letter), None)
         if option is None:
@@ -164,11 +166,13 @@ def _following(option: Option, spelling: str, arguments: Sequence[str], index: i
 
 
 def _unknown(verb: Verb, spelling: str, *, whole: str = "") -> UsageError:
-    names = [f"--{option.name}" for option in verb.options]
-    near = nearest("-" + whole if len(whole) > 2 else spelling, names)
-    shown = f" in {whole!r}" if len(whole) > 2 else ""
-    hint = f"did you mean {near}?" if near else f"bldr help {verb.name} lists the options"
-    return UsageError(f"unknown option {spelling}{shown}", hint=hint)
+    """The error for an option that does not exist; ``whole`` is the argument in which a letter stood."""
+    bundled = len(whole) > 2
+    near = nearest(f"-{whole}" if bundled else spelling, [f"--{option.name}" for option in verb.options])
+    return UsageError(
+        f"unknown option {spelling}" + (f" in {whole!r}" if bundled else ""),
+        hint=f"did you mean {near}?" if near else f"bldr help {verb.name} lists the options",
+    )
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

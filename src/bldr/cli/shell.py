@@ -69,10 +69,12 @@ def main(arguments: Sequence[str]) -> int:
 
     executor = HermeticExecutor.create(asked.spec)
     argv = parsed.rest or [_shell(asked.spec)]
-    with Terminal(_STDIN) as terminal:
-        with executor.start(argv, cwd=asked.cwd, timeout=asked.timeout, pty=True, list_outputs=False) as session:
-            ended_by = relay(session, terminal, _STDOUT)
-            result = session.wait()
+    with (
+        Terminal(_STDIN) as terminal,
+        executor.start(argv, cwd=asked.cwd, timeout=asked.timeout, pty=True, list_outputs=False) as session,
+    ):
+        ended_by = relay(session, terminal, _STDOUT)
+        result = session.wait()
     if ended_by:
         return 128 + ended_by
     if parsed.given("verbose"):

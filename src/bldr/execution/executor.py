@@ -29,13 +29,13 @@ _GRACE = 2.0  # seconds between SIGTERM and SIGKILL; as long as most programs ne
 
 
 class HermeticExecutor:
-    """Runs commands in sandboxes of one spec, from any thread and as many at a time as wanted.
+    r"""Runs commands in sandboxes of one spec, from any thread and as many at a time as wanted.
 
     Example:
         >>> from bldr import HermeticExecutor, SandboxSpecBuilder
         >>> spec = SandboxSpecBuilder.create().with_toolchain("system").build()
         >>> HermeticExecutor.create(spec).execute(["echo", "hello"]).stdout
-        b'hello\\n'
+        b'hello\n'
     """
 
     def __init__(self, backend: LinuxBackend) -> None:
@@ -148,7 +148,7 @@ class HermeticExecutor:
         argv: Sequence[str | os.PathLike[str]],
         cwd: str | os.PathLike[str] | None = None,
         *,
-        timeout: Duration | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109  -- of the command; cancelling works beside it
         grace: Duration = _GRACE,
         limits: ResourceLimits | None = None,
         stdin: Source = None,
@@ -203,11 +203,10 @@ class HermeticExecutor:
         pty: bool = False,
         list_outputs: bool = True,
     ) -> Sandbox:
-        """Start a command and return the session; see :meth:`execute` for the arguments.
+        """Start a command and return the session; see :meth:`execute` for the arguments and the errors.
 
-        Args:
-            pty: Give the command a terminal of its own; ``Sandbox.pty_fd`` is the other side, and the streams are
-                not used.
+        With ``pty`` the command gets a terminal of its own; ``Sandbox.pty_fd`` is the other side, and the streams are
+        not used.
         """
         words = _checked_argv(argv)
         directory = "/" if cwd is None else normalize(cwd, what="cwd")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import _signal
 import os
 import select
 import time
-
-import _signal
 
 from bldr.model.receipt import Receipt
 from bldr.model.result import ExecutionResult, ResourceUsage, Termination
@@ -73,7 +71,7 @@ class Sandbox:
         fd = self._plumbing.pipes.pop(name, -1)
         if fd < 0:
             return None
-        return io.open(fd, mode, buffering=0 if name == "stdin" else -1)  # type: ignore[return-value]  # binary mode
+        return open(fd, mode, buffering=0 if name == "stdin" else -1)  # type: ignore[return-value]  # binary mode
 
     @property
     def pty_fd(self) -> int:
@@ -132,19 +130,17 @@ class Sandbox:
         if self._result is not None:
             return self._result
         until = None if timeout is None else time.monotonic() + timeout
-        try:
-            while self._ended is None:
+        while (ended := self._ended) is None:
+            try:
                 self._turn(until, None)
-                if self._ended is None and until is not None and time.monotonic() >= until:
-                    raise TimeoutError(f"the command {self._argv[0]!r} still runs after {timeout:g} s")
-        except TimeoutError:
-            raise
-        except Exception:
-            self.close()
-            raise
+            except Exception:
+                self.close()
+                raise
+            if not self.ended and until is not None and time.monotonic() >= until:
+                raise TimeoutError(f"the command {self._argv[0]!r} still runs after {timeout:g} s")
         self._drain(None)
         self.close()
-        self._result = self._make_result(self._ended)
+        self._result = self._make_result(ended)
         return self._result
 
     def close(self) -> None:

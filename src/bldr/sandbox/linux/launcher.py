@@ -7,15 +7,14 @@ thread and nothing else to do, so its launcher is a plain fork that skips the se
 
 from __future__ import annotations
 
+import _signal
+import _thread
 import atexit
 import os
 import select
 import sys
 
-import _signal
-import _thread
 from _bldr_launcher import channel, scratch, wire
-
 from bldr.errors import BackendUnavailableError, SandboxLostError
 
 TYPE_CHECKING = False
@@ -337,7 +336,7 @@ def scratch_parent() -> str:
         SandboxLostError: ``TMPDIR`` names something that is no directory one can write to, or there is none at all.
     """
     named = os.environ.get("TMPDIR", "")
-    for path in [named] if named else ["/var/tmp", "/tmp"]:  # noqa: S108  a private directory is made below it
+    for path in [named] if named else ["/var/tmp", "/tmp"]:  # a private directory is made below it
         if os.path.isabs(path) and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
             return path
     raise SandboxLostError(

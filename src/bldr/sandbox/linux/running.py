@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import select
 
-import _signal
 from _bldr_launcher import scratch
-
 from bldr.errors import InvalidCommandError, SandboxLostError
 from bldr.sandbox.protocol import Ended
 
