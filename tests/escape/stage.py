@@ -115,7 +115,7 @@ def outside(program: str, kind: str, places: dict[str, object]) -> dict[str, dic
     """Run the attempts of one kind without a sandbox."""
     argv = [PYTHON, f"{CODE}/{RUN}", program, kind, json.dumps(places)]
     if kind == "namespaces":
-        argv = ["unshare", *"-U -r -m -n -i -u -p --fork --kill-child --mount-proc".split(), *argv]
+        argv = ["unshare", *["-U", "-r", "-m", "-n", "-i", "-u", "-p", "--fork", "--kill-child", "--mount-proc"], *argv]
     done = subprocess.run(
         argv, check=True, stdout=subprocess.PIPE, timeout=BOUND, close_fds=False, env=environment(), cwd=CODE
     )

@@ -32,10 +32,6 @@ def see_host_process(at):
     raise LookupError("no process has the marker among its arguments")
 
 
-def signal_host_process(at):
-    os.kill(at.victim, signal.SIGUSR1)
-
-
 def watch_host_process(at):
     os.close(os.pidfd_open(at.victim))
 
@@ -69,8 +65,13 @@ def read_environment_of_init(at):
 
 
 @with_capabilities
-def list_descriptors_of_init(at):
-    return sorted(os.listdir("/proc/1/fd"))
+def read_descriptor_of_init(at):
+    return os.readlink("/proc/1/fd/0")
+
+
+@with_capabilities
+def open_descriptor_of_init(at):
+    os.close(os.open("/proc/1/fd/1", os.O_PATH))
 
 
 @with_capabilities
@@ -103,7 +104,7 @@ def read_arguments_of_init(at):
     """The arguments of process 1 must not tell what the caller's command line was."""
     number = 1 if at.inside else os.getppid()
     with open(f"/proc/{number}/cmdline", "rb") as file:
-        if not file.read().strip(b"\0"):
+        if file.read().strip(b"\0") in (b"", b"bldr-init"):
             raise LookupError("the arguments are empty")
 
 
@@ -234,7 +235,7 @@ def open_controlling_terminal(at):
     os.close(os.open("/dev/tty", os.O_RDWR))
 
 
-@with_capabilities
+@as_host_root
 def set_host_name_by_sysctl(at):
     with open("/proc/sys/kernel/hostname", "w", encoding="ascii") as file:
         file.write("renamed")
@@ -258,3 +259,8 @@ def open_core_pattern(at):
 @as_host_root
 def open_kernel_log(at):
     os.close(os.open("/proc/kmsg", os.O_RDONLY | os.O_NONBLOCK))
+
+
+def signal_host_process(at):
+    """Last: the victim does not survive it."""
+    os.kill(at.victim, signal.SIGUSR1)
