@@ -1,5 +1,7 @@
 """``python -I -S .../_bldr_launcher CONTROL_FD SCRATCH_PARENT READY``: started by the supervisor, never by hand."""
 
+from __future__ import annotations
+
 import os
 import sys
 

@@ -1,27 +1,43 @@
 """Datagrams with descriptors over a SOCK_SEQPACKET socket that is known by its descriptor."""
 
+from __future__ import annotations
+
 import _socket
 import os
 import struct
 
 from _bldr_launcher import wire
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["pair", "receive", "send"]
 
 
-def pair():
+def pair() -> tuple[int, int]:
     """Make two connected sockets; returns their descriptors, close-on-exec."""
     ends = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     return ends[0].detach(), ends[1].detach()
 
 
-def _socket_of(fd):
+def _socket_of(fd: int) -> _socket.socket:
     # With family and type given, nothing is asked of the kernel.
     return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd)
 
 
-def send(fd, data, fds=()):
-    """Send one datagram; the descriptors stay the sender's to close."""
+def send(fd: int, data: bytes, fds: Sequence[int] = ()) -> None:
+    """Send one datagram.
+
+    Args:
+        fd: Descriptor of the socket.
+        data: At most ``wire.LARGEST_INLINE`` bytes, so that it fits the socket's buffer.
+        fds: Descriptors to send along; they stay the sender's to close.
+
+    Raises:
+        BrokenPipeError: The other end is closed; no SIGPIPE is raised.
+        ConnectionResetError: The other end was closed with something unread.
+    """
     link = _socket_of(fd)
     try:
         ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
@@ -30,8 +46,17 @@ def send(fd, data, fds=()):
         link.detach()
 
 
-def receive(fd, size, most=8):
-    """Receive one datagram and its descriptors, close-on-exec; ``(b"", [])`` at the end of the stream.
+def receive(fd: int, size: int, most: int = 8) -> tuple[bytes, list[int]]:
+    """Receive one datagram and its descriptors.
+
+    Args:
+        fd: Descriptor of the socket.
+        size: Bytes that are taken at most.
+        most: Descriptors that are taken at most.
+
+    Returns:
+        The data and the descriptors, which are close-on-exec and now the caller's; ``(b"", [])`` at the end of the
+        stream.
 
     Raises:
         wire.WireError: The datagram or its descriptors do not fit into ``size`` and ``most``.
@@ -43,7 +68,7 @@ def receive(fd, size, most=8):
         return b"", []
     finally:
         link.detach()
-    fds = []
+    fds: list[int] = []
     for level, kind, payload in ancillary:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
             fds += struct.unpack(f"{len(payload) // 4}i", payload[: len(payload) // 4 * 4])

@@ -4,10 +4,18 @@ Rights to read are not handled: what cannot be read is not there at all after ``
 costs nothing on an open for reading.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 
 from _bldr_launcher import syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _bldr_launcher.kernel import Kernel
 
 __all__ = ["WRITE_RIGHTS", "restrict_writes"]
 
@@ -31,8 +39,12 @@ WRITE_RIGHTS = (
 FIRST_USABLE_ABI = 2  # before, a rename from one directory to another fails with EXDEV for everybody in a domain
 
 
-def restrict_writes(paths, kernel=syscalls):
-    """Put this process into a domain that can write beneath ``paths`` only.
+def restrict_writes(paths: Iterable[bytes], kernel: Kernel = syscalls) -> int:
+    """Put this process into a domain that can write beneath ``paths`` only. Needs no_new_privs.
+
+    Args:
+        paths: Files and directories as they are named now.
+        kernel: The system calls; a test puts one that fails in its place.
 
     Returns:
         The ABI that is used, 0 when this kernel has none that is usable.

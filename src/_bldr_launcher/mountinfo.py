@@ -1,6 +1,12 @@
 """Read-only mounts for kernels before 5.12, which have no mount_setattr(2): one remount for each line of mountinfo."""
 
+from __future__ import annotations
+
 from _bldr_launcher import syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _bldr_launcher.kernel import Kernel
 
 __all__ = ["mount_points", "remount"]
 
@@ -17,8 +23,15 @@ _FLAGS = {
 _ESCAPES = ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\"))
 
 
-def mount_points(text):
-    """Parse mountinfo; returns ``(path, flags)`` of each mount, parents first as the kernel lists them."""
+def mount_points(text: bytes) -> list[tuple[bytes, int]]:
+    """Parse mountinfo, see proc(5).
+
+    Args:
+        text: The file.
+
+    Returns:
+        ``(path, MS_* flags)`` of each mount, parents first as the kernel lists them.
+    """
     points = []
     for line in text.splitlines():
         words = line.split(b" ")
@@ -32,11 +45,20 @@ def mount_points(text):
     return points
 
 
-def remount(beneath, kernel=syscalls, *, set_=0, clear=0, recursive=True):
+def remount(
+    beneath: bytes, kernel: Kernel = syscalls, *, set_: int = 0, clear: int = 0, recursive: bool = True
+) -> None:
     """Change the flags of the mount at a path, and of those below it.
 
     Remounting reaches one mount only: what is mounted below stays as it was, so every line of mountinfo is visited. A
     mount that lies under another one of the same path is not reachable, and needs nothing.
+
+    Args:
+        beneath: Absolute path of the mount.
+        kernel: The system calls; a test puts one that fails in its place.
+        set_: ``MS_*`` flags to set.
+        clear: ``MS_*`` flags to clear.
+        recursive: Whether the mounts below are changed, too.
 
     Raises:
         OSError: A mount refuses; EPERM when ``clear`` meets a flag that the host has locked.

@@ -5,12 +5,18 @@ starts at the process's root and does not cross a mount there), a relative one t
 directory from here to ``pivot_root``. So nothing of the host is hidden by the mounts while they are made.
 """
 
+from __future__ import annotations
+
 import _socket
 import fcntl
 import os
 import struct
 
 from _bldr_launcher import syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _bldr_launcher.kernel import Kernel
 
 __all__ = [
     "DEVICES",
@@ -36,10 +42,20 @@ SIOCSIFFLAGS = 0x8914  # <linux/sockios.h>
 IFF_UP_RUNNING = 0x1 | 0x40  # <linux/if.h>
 
 
-def map_identity(uid, host_uid, host_gid, pid="self", gid=None):
+def map_identity(uid: int, host_uid: int, host_gid: int, pid: int | str = "self", gid: int | None = None) -> None:
     """Write the maps of a new user namespace: inside ``uid`` is ``host_uid``, and nobody else exists.
 
     ``setgroups`` must be denied before an unprivileged writer may set the group map (user_namespaces(7)).
+
+    Args:
+        uid: The id inside.
+        host_uid: The user id that it is on the host.
+        host_gid: The group id that it is on the host.
+        pid: A process of the namespace.
+        gid: The group id inside; ``uid`` by default.
+
+    Raises:
+        OSError: The maps were written before, or the writer may not map these ids.
     """
     for name, text in (
         ("setgroups", "deny"),
@@ -53,7 +69,7 @@ def map_identity(uid, host_uid, host_gid, pid="self", gid=None):
             os.close(fd)
 
 
-def loopback_up():
+def loopback_up() -> None:
     """Bring ``lo`` up; the kernel then adds 127.0.0.1 and ::1 on its own."""
     probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     try:
@@ -62,12 +78,12 @@ def loopback_up():
         probe.close()
 
 
-def private_mounts(kernel=syscalls):
+def private_mounts(kernel: Kernel = syscalls) -> None:
     """Cut propagation: without it mounts leak out and in, and ``pivot_root`` refuses a shared parent."""
     kernel.mount(None, b"/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
 
 
-def fresh_root(kernel=syscalls):
+def fresh_root(kernel: Kernel = syscalls) -> int:
     """Mount a tmpfs on ``/``, enter it and return its descriptor."""
     context = kernel.fsopen(b"tmpfs")
     try:
@@ -82,7 +98,7 @@ def fresh_root(kernel=syscalls):
     return root
 
 
-def mount_proc(kernel=syscalls):
+def mount_proc(kernel: Kernel = syscalls) -> None:
     """Mount a fresh /proc of the new process namespace.
 
     Raises:
@@ -92,12 +108,12 @@ def mount_proc(kernel=syscalls):
     kernel.mount(b"proc", b"proc", b"proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
 
 
-def bind_host_proc(kernel=syscalls):
+def bind_host_proc(kernel: Kernel = syscalls) -> None:
     """Show the host's /proc: the degraded stand-in where a fresh one is refused. It is sealed with everything else."""
     kernel.mount(b"/proc", b"proc", None, syscalls.MS_BIND | syscalls.MS_REC)
 
 
-def leave_host(kernel=syscalls):
+def leave_host(kernel: Kernel = syscalls) -> None:
     """Make the new root the root and detach the old one, which ``pivot_root(".", ".")`` left on top of it.
 
     The detachment waits for a grace period of the kernel (about a millisecond), so it is done before the request.
@@ -107,7 +123,7 @@ def leave_host(kernel=syscalls):
     os.chdir("/")
 
 
-def make_devices(kernel=syscalls):
+def make_devices(kernel: Kernel = syscalls) -> None:
     """Fill /dev: six nodes bound from the host (mknod(2) is refused in a user namespace), links, shm and pts."""
     os.mkdir("dev", 0o755)
     for name in DEVICES:

@@ -5,6 +5,8 @@ launcher and a supervisor that were both killed, and the next start removes it. 
 where a process number would not.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os
@@ -14,8 +16,18 @@ __all__ = ["PREFIX", "create_base", "remove_leftovers", "remove_tree"]
 PREFIX = "bldr-scratch-"
 
 
-def create_base(parent):
-    """Make and lock a new base directory; returns ``(path, descriptor that holds the lock)``."""
+def create_base(parent: str) -> tuple[str, int]:
+    """Make and lock a new base directory.
+
+    Args:
+        parent: Host directory in which it is made.
+
+    Returns:
+        Its path, and the descriptor that holds the lock as long as it is open.
+
+    Raises:
+        OSError: ``parent`` cannot be written to, or its file system has no flock(2).
+    """
     while True:
         path = os.path.join(parent, PREFIX + os.urandom(8).hex())
         try:
@@ -27,8 +39,15 @@ def create_base(parent):
         return path, fd
 
 
-def remove_leftovers(parent):
-    """Remove the bases of this user that no living launcher holds."""
+def remove_leftovers(parent: str) -> None:
+    """Remove the bases of this user that no living launcher holds.
+
+    Args:
+        parent: Host directory that holds them.
+
+    Raises:
+        OSError: The directory cannot be listed, or a leftover cannot be removed.
+    """
     for name in sorted(os.listdir(parent)):
         if not name.startswith(PREFIX):
             continue
@@ -48,11 +67,14 @@ def remove_leftovers(parent):
             os.close(fd)
 
 
-def remove_tree(path):
+def remove_tree(path: str) -> None:
     """Remove a directory tree without following any link, whatever the modes of its directories.
 
     Goes through descriptors, one per level that is open at a time, so neither a link that appears meanwhile nor the
     length of the path matters. What has gone already is no error.
+
+    Args:
+        path: A file, a link or a directory.
 
     Raises:
         OSError: Something cannot be removed even after its directory was made writable.
@@ -68,7 +90,7 @@ def remove_tree(path):
         os.close(parent_fd)
 
 
-def _remove_entry(parent_fd, name):
+def _remove_entry(parent_fd: int, name: bytes) -> None:
     """Remove a file or a tree; a stack instead of recursion, because a build may nest deeper than Python recurses."""
     try:
         os.unlink(name, dir_fd=parent_fd)
@@ -99,7 +121,7 @@ class _Level:
 
     __slots__ = ("fd", "name", "parent_fd", "pending")
 
-    def __init__(self, parent_fd, name):
+    def __init__(self, parent_fd: int, name: bytes) -> None:
         self.parent_fd = parent_fd
         self.name = name
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -113,7 +135,7 @@ class _Level:
         self.pending = [os.fsencode(entry) for entry in os.listdir(self.fd)]
 
 
-def _unlinked(directory, name):
+def _unlinked(directory: int, name: bytes) -> bool:
     try:
         os.unlink(name, dir_fd=directory)
     except FileNotFoundError:

@@ -5,9 +5,18 @@ call costs nothing. The table is what eighteen real builds, test suites and pack
 family at a time; ptrace, set*uid, setxattr, mkfifo and personality have to stay allowed for them.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    Rule: TypeAlias = tuple[str, int] | tuple[str, int, int, tuple[int, ...]]
 
 __all__ = ["ALLOW", "assemble", "base_filter", "sandbox_filter"]
 
@@ -60,11 +69,11 @@ AF_PACKET, AF_ALG, AF_VSOCK = 17, 38, 40  # <bits/socket.h>: families that a net
 SAME_ID = 0xFFFFFFFF  # chown(2): -1 leaves the id as it is
 
 
-def _instruction(code, k, jump_true=0, jump_false=0):
+def _instruction(code: int, k: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
     return struct.pack("<HBBI", code, jump_true, jump_false, k)
 
 
-def assemble(rules, machine):
+def assemble(rules: Sequence[Rule], machine: str) -> bytes:
     """Translate rules to a filter program.
 
     Args:
@@ -73,6 +82,9 @@ def assemble(rules, machine):
             half, and a 64-bit comparison is got round by setting it (CVE-2019-10063). Calls that the architecture
             lacks are left out.
         machine: ``uname -m``.
+
+    Returns:
+        An array of ``struct sock_filter`` of <linux/filter.h>, 8 bytes each.
 
     Raises:
         KeyError: No numbers are known for the machine.
@@ -86,13 +98,14 @@ def assemble(rules, machine):
     ]
     if machine == "x86_64":
         program += [_instruction(JGE, X32_SYSCALL_BIT, 0, 1), _instruction(RET, ERRNO | errno.ENOSYS)]
-    for name, action, *condition in rules:
+    for rule in rules:
+        name, action = rule[:2]
         if name not in numbers:
             continue
-        if not condition:
+        if len(rule) == 2:
             body = [_instruction(RET, action)]
         else:
-            argument, values = condition
+            argument, values = rule[2:]
             body = [_instruction(LD, ARGS_OFFSET + 8 * argument)]
             for place, item in enumerate(values):
                 left = len(values) - place - 1  # to the RET, or past it from the last comparison
@@ -103,16 +116,26 @@ def assemble(rules, machine):
     return b"".join(program)
 
 
-def base_filter(machine=None):
-    """The filter of every sandbox; the launcher installs it on itself once and each sandbox inherits it."""
-    rules = [(name, ERRNO | errno.EPERM) for name in NOT_PERMITTED]
+def base_filter(machine: str = "") -> bytes:
+    """The filter of every sandbox; the launcher installs it on itself once and each sandbox inherits it.
+
+    Args:
+        machine: ``uname -m``; this machine by default.
+
+    Returns:
+        A program as of :func:`assemble`.
+
+    Raises:
+        KeyError: No numbers are known for the machine.
+    """
+    rules: list[Rule] = [(name, ERRNO | errno.EPERM) for name in NOT_PERMITTED]
     rules += [(name, ERRNO | errno.ENOSYS) for name in NOT_THERE]
     rules.append(("ioctl", ERRNO | errno.EPERM, 1, (TIOCSTI, TIOCLINUX)))
     rules.append(("socket", ERRNO | errno.EAFNOSUPPORT, 0, (AF_PACKET, AF_ALG, AF_VSOCK)))
     return assemble(rules, machine or os.uname().machine)
 
 
-def sandbox_filter(*, mounts, chown_succeeds, machine=None):
+def sandbox_filter(*, mounts: bool, chown_succeeds: bool, machine: str = "") -> bytes:
     """The part that differs between sandboxes.
 
     Args:
@@ -121,6 +144,12 @@ def sandbox_filter(*, mounts, chown_succeeds, machine=None):
             as rootless image builders do, because ``tar`` and ``install`` run as root insist on it. A change to the own
             id, or to none, is left to the kernel.
         machine: ``uname -m``; this machine by default.
+
+    Returns:
+        A program as of :func:`assemble`; the same object each time.
+
+    Raises:
+        KeyError: No numbers are known for the machine.
     """
     machine = machine or os.uname().machine
     key = (mounts, chown_succeeds, machine)
@@ -129,12 +158,12 @@ def sandbox_filter(*, mounts, chown_succeeds, machine=None):
     return _assembled[key]
 
 
-_assembled = {}
+_assembled: dict[tuple[bool, bool, str], bytes] = {}
 
 
-def _assemble_sandbox_filter(mounts, chown_succeeds, machine):
+def _assemble_sandbox_filter(mounts: bool, chown_succeeds: bool, machine: str) -> bytes:  # noqa: FBT001  the key
     numbers = {**SHARED_NUMBERS, **NUMBERS[machine]}
-    rules = [] if mounts else [(name, ERRNO | errno.EPERM) for name in MOUNT_FAMILY]
+    rules: list[Rule] = [] if mounts else [(name, ERRNO | errno.EPERM) for name in MOUNT_FAMILY]
     program = assemble(rules, machine)
     if not chown_succeeds:
         return program
@@ -145,7 +174,7 @@ def _assemble_sandbox_filter(mounts, chown_succeeds, machine):
     return program[:-8] + body + _instruction(RET, ALLOW)
 
 
-def _chown_block(first):
+def _chown_block(first: int) -> bytes:
     """Allow when user and group are each 0 or -1, else answer 0; eight instructions."""
     uid, gid = ARGS_OFFSET + 8 * first, ARGS_OFFSET + 8 * (first + 1)
     return b"".join(

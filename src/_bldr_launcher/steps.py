@@ -126,7 +126,9 @@ def _attach(state, at, kind, where, *, scratch=False):
 
 
 def hostname(state, name):
+    """Set the host name, and the NIS domain name to what a kernel starts with."""
     state.kernel.sethostname(name)
+    state.kernel.setdomainname(b"(none)")
 
 
 def dir_(state, at, mode, where):
@@ -276,6 +278,17 @@ def no_userns(state):
         os.write(fd, b"0")
     finally:
         os.close(fd)
+    _hide_keys(state)
+
+
+def _hide_keys(state):
+    """Cover the lists of keys: keyrings are not namespaced, and the caller's would be named there.
+
+    Only where no sandbox can be made inside: a /proc that is partly covered cannot be mounted a second time.
+    """
+    for path in (b"/proc/keys", b"/proc/key-users"):
+        if os.path.exists(path):
+            state.kernel.mount(b"/dev/null", path, None, syscalls.MS_BIND)
 
 
 def rlimit(state, name, soft, hard):

@@ -139,6 +139,7 @@ def _raw(name, *argtypes):
 _mount = _function("mount", _text, _text, _text, _ulong, _text)
 _umount2 = _function("umount2", _text, _int)
 _sethostname = _function("sethostname", _text, ctypes.c_size_t)
+_setdomainname = _function("setdomainname", _text, ctypes.c_size_t)
 _prctl = _function("prctl", _int, _ulong, _ulong, _ulong, _ulong)
 _unshare = _function("unshare", _int)
 _clone3 = _raw("clone3", _pointer, ctypes.c_size_t)
@@ -306,6 +307,12 @@ def sethostname(name):
     """sethostname(2)."""
     if _sethostname(name, len(name)) < 0:
         raise _failure("sethostname", name)
+
+
+def setdomainname(name):
+    """setdomainname(2)."""
+    if _setdomainname(name, len(name)) < 0:
+        raise _failure("setdomainname", name)
 
 
 def prctl(option, argument=0):

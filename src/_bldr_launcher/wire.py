@@ -4,7 +4,13 @@
 arrives from the sandbox side is not trusted: :func:`unpack` checks every length against what is there.
 """
 
+from __future__ import annotations
+
 import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["LARGEST_INLINE", "VERSION", "WireError", "pack", "unpack"]
 
@@ -16,13 +22,19 @@ class WireError(ValueError):
     """The bytes are not what :func:`pack` writes."""
 
 
-def pack(items):
+def pack(items: Sequence[bytes]) -> bytes:
     """Encode a list of byte strings."""
     return struct.pack(f"<{len(items) + 1}I", len(items), *map(len, items)) + b"".join(items)
 
 
-def unpack(data):
+def unpack(data: bytes) -> list[bytes]:
     """Decode a list of byte strings.
+
+    Args:
+        data: What :func:`pack` has made; nothing is believed of it.
+
+    Returns:
+        The byte strings, copied.
 
     Raises:
         WireError: A length does not fit.

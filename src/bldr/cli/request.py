@@ -179,7 +179,7 @@ def _absolute(text: str, option: str, directory: str) -> str:
         if not directory:
             raise UsageError(
                 f"{option} {text}: the path is relative, and the current directory was deleted",
-                hint="cd somewhere else",
+                hint="cd to a directory that exists",
             )
         text = f"{directory}/{text}"
     path = "/"
