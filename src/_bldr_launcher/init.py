@@ -15,6 +15,8 @@ Messages, all in the format of ``wire``::
 When the command has ended, init kills and reaps whatever it left, reports, and exits.
 """
 
+from __future__ import annotations
+
 import _signal
 import errno
 import fcntl
@@ -24,6 +26,15 @@ import struct
 
 from _bldr_launcher import channel, steps, syscalls, wire
 from _bldr_launcher import root as root_
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn, TypeVar
+
+    from _bldr_launcher.kernel import Kernel
+
+    Answer = TypeVar("Answer")
 
 __all__ = ["LARGEST_REQUEST", "Request", "main"]
 
@@ -43,7 +54,16 @@ class Request:
 
     __slots__ = ("argv", "cwd", "env", "flags", "scratch", "steps", "uid")
 
-    def __init__(self, uid, flags, scratch, step_fields, cwd, argv, env):
+    def __init__(
+        self,
+        uid: int,
+        flags: set[bytes],
+        scratch: bytes,
+        step_fields: list[list[bytes]],
+        cwd: bytes,
+        argv: list[bytes],
+        env: list[bytes],
+    ) -> None:
         self.uid = uid
         self.flags = flags  # set of b"terminal", b"host-proc"
         self.scratch = scratch
@@ -53,8 +73,15 @@ class Request:
         self.env = env
 
     @staticmethod
-    def parse(data):
-        """Decode the request; see ``bldr.sandbox.linux.launcher`` for the other side."""
+    def parse(data: bytes) -> Request:
+        """Decode the request; see ``bldr.sandbox.linux.launcher`` for the other side.
+
+        Args:
+            data: The datagram, or the content of the memfd.
+
+        Raises:
+            wire.WireError: It is in another version, or no request.
+        """
         version, uid, flags, scratch, plan, command = wire.unpack(data)
         if version != wire.VERSION:
             raise wire.WireError(f"version {version!r} where {wire.VERSION!r} is spoken")
@@ -74,7 +101,7 @@ class Request:
 class _StepError(Exception):
     """A step failed; the supervisor is told which."""
 
-    def __init__(self, step, operation, error):
+    def __init__(self, step: int, operation: bytes, error: OSError) -> None:
         super().__init__(step)
         self.report = [
             b"failed",
@@ -85,7 +112,9 @@ class _StepError(Exception):
         ]
 
 
-def main(link, identity, host_ipc, kernel=syscalls):
+def main(
+    link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kernel: Kernel = syscalls
+) -> NoReturn:
     """Live as process 1. Never returns.
 
     Args:
@@ -97,22 +126,22 @@ def main(link, identity, host_ipc, kernel=syscalls):
     """
     status = -1
     try:
-        failure = None
-        state = None
+        failure: _StepError | None = None
+        state: steps.State | None = None
         try:
             state = _prepare(link, identity, host_ipc, kernel)
         except _StepError as error:
             failure = error
         request, streams = _receive(link)
         status = streams[0]
-        if failure is None:
+        if state is not None:
             try:
                 _set_up(request, state, link, kernel)
             except _StepError as error:
                 failure = error
         if failure is not None:
             _send(status, failure.report)
-        else:
+        elif state is not None:
             _live(request, streams, status, state)
     except BrokenPipeError:
         pass  # the supervisor is gone: nobody is left to be told
@@ -122,7 +151,7 @@ def main(link, identity, host_ipc, kernel=syscalls):
         os._exit(0)
 
 
-def _confess(status, error):
+def _confess(status: int, error: BaseException) -> None:
     if status >= 0:
         text = f"{type(error).__name__}: {error}"
         if error.__traceback__ is not None:
@@ -133,14 +162,14 @@ def _confess(status, error):
         _send(status, [b"failed", b"-1", b"internal", b"0", os.fsencode(text)])
 
 
-def _guarded(step, operation, call, *arguments):
+def _guarded(step: int, operation: bytes, call: Callable[..., Answer], *arguments: object) -> Answer:
     try:
         return call(*arguments)
     except OSError as error:
         raise _StepError(step, operation, error) from error
 
 
-def _prepare(link, identity, host_ipc, kernel):
+def _prepare(link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kernel: Kernel) -> steps.State:
     """Do everything that does not depend on the request."""
     kernel.prctl(syscalls.PR_SET_NAME, b"bldr-init")
     close_all_but(link, kernel)
@@ -169,15 +198,23 @@ def _prepare(link, identity, host_ipc, kernel):
     return state
 
 
-def _take_identity():
+def _take_identity() -> None:
     # setgroups(2) is allowed here: the launcher is root and has emptied the list already.
     inside = int(open("/proc/self/uid_map", "rb").read().split()[0])  # init never runs its destructors late
     os.setresgid(inside, inside, inside)
     os.setresuid(inside, inside, inside)
 
 
-def close_all_but(keep, kernel=syscalls):
-    """Close every descriptor above stderr except ``keep``: a leaked directory would be a way out of the sandbox."""
+def close_all_but(keep: int, kernel: Kernel = syscalls) -> None:
+    """Close every descriptor above stderr except one: a leaked directory would be a way out of the sandbox.
+
+    Args:
+        keep: A descriptor above 2.
+        kernel: The system calls; a test puts one that fails in its place.
+
+    Raises:
+        OSError: close_range(2) fails for another reason than that the kernel or a filter lacks it.
+    """
     try:
         if keep > 3:
             kernel.close_range(3, keep - 1)
@@ -193,7 +230,7 @@ def close_all_but(keep, kernel=syscalls):
                     pass  # the descriptor of the listing itself
 
 
-def _receive(link):
+def _receive(link: int) -> tuple[Request, list[int]]:
     """Wait for the request. The end of the stream means that this sandbox was never needed."""
     data, fds = channel.receive(link, wire.LARGEST_INLINE)
     if not data:
@@ -203,7 +240,7 @@ def _receive(link):
     return Request.parse(data), fds
 
 
-def _read_all(memfd):
+def _read_all(memfd: int) -> bytes:
     size = os.fstat(memfd).st_size
     if size > LARGEST_REQUEST:
         raise wire.WireError(f"a request of {size} bytes")
@@ -212,7 +249,7 @@ def _read_all(memfd):
     return data
 
 
-def _set_up(request, state, link, kernel):
+def _set_up(request: Request, state: steps.State, link: int, kernel: Kernel) -> None:
     if state.proc_failure is not None and b"host-proc" not in request.flags:
         raise _StepError(-1, b"proc", state.proc_failure)
     state.next_tree = _Trees(link)
@@ -229,11 +266,11 @@ def _set_up(request, state, link, kernel):
 class _Trees:
     """The detached trees of the sources, which the launcher sends while the first steps run already."""
 
-    def __init__(self, link):
+    def __init__(self, link: int) -> None:
         self._link = link
-        self._ready = []
+        self._ready: list[tuple[int, bool]] = []
 
-    def __call__(self):
+    def __call__(self) -> tuple[int, bool]:
         """Return the descriptor of the next tree and whether its ids are the caller's.
 
         Raises:
@@ -255,7 +292,7 @@ class _Trees:
         return self._ready.pop()
 
 
-def _live(request, streams, status, state):
+def _live(request: Request, streams: list[int], status: int, state: steps.State) -> None:
     """Start the command, then wait for signals until it ends."""
     terminal = _open_terminal() if b"terminal" in request.flags else None
     try:
@@ -285,7 +322,7 @@ def _live(request, streams, status, state):
     )
 
 
-def _open_terminal():
+def _open_terminal() -> tuple[int, str]:
     """Open a new terminal of the sandbox's own /dev/pts: ``(controlling side, path of the other)``."""
     controller = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(controller, TIOCSPTLCK, struct.pack("i", 0))
@@ -293,7 +330,7 @@ def _open_terminal():
     return controller, f"/dev/pts/{number}"
 
 
-def _spawn(request, streams, terminal):
+def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | None) -> int:
     """posix_spawn(3): no copy of this process is made, and an exec that fails is told apart from a command that does.
 
     The session is set before the file actions, so a terminal that is opened as stdin becomes the controlling one.
@@ -311,8 +348,15 @@ def _spawn(request, streams, terminal):
     )
 
 
-def find_executable(name, search_path):
+def find_executable(name: bytes, search_path: bytes) -> bytes:
     """Find a command the way execvp(3) does, in the sandbox's own view.
+
+    Args:
+        name: The first word of the command; one with a slash is a path.
+        search_path: Directories between colons; an empty one is the working directory.
+
+    Returns:
+        A path that can be executed now.
 
     Raises:
         OSError: ENOENT when nothing has the name, EACCES when what has it cannot be executed.
@@ -331,7 +375,7 @@ def find_executable(name, search_path):
     raise found
 
 
-def _wait(pid):
+def _wait(pid: int) -> tuple[int, resource.struct_rusage]:
     """Reap everybody; forward the signals of the host to the command's process group; return when the command ends.
 
     The signals stay blocked and are taken one by one: process 1 is spared every signal that it has no handler for, but
@@ -354,7 +398,7 @@ def _wait(pid):
                 pass  # it is ending right now, and SIGCHLD is on its way
 
 
-def _end_survivors():
+def _end_survivors() -> None:
     """Kill and reap whatever the command left, so that the report means that nothing is left.
 
     kill(-1) from process 1 reaches everybody else in the namespace at once: no fork can slip through.
@@ -370,5 +414,5 @@ def _end_survivors():
             return
 
 
-def _send(status, items, fds=()):
+def _send(status: int, items: list[bytes], fds: Sequence[int] = ()) -> None:
     channel.send(status, wire.pack(items), fds)

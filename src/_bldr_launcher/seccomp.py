@@ -154,14 +154,14 @@ def sandbox_filter(*, mounts: bool, chown_succeeds: bool, machine: str = "") -> 
     machine = machine or os.uname().machine
     key = (mounts, chown_succeeds, machine)
     if key not in _assembled:  # the launcher fills this once, before it forks
-        _assembled[key] = _assemble_sandbox_filter(mounts, chown_succeeds, machine)
+        _assembled[key] = _assemble_sandbox_filter(mounts=mounts, chown_succeeds=chown_succeeds, machine=machine)
     return _assembled[key]
 
 
 _assembled: dict[tuple[bool, bool, str], bytes] = {}
 
 
-def _assemble_sandbox_filter(mounts: bool, chown_succeeds: bool, machine: str) -> bytes:  # noqa: FBT001  the key
+def _assemble_sandbox_filter(*, mounts: bool, chown_succeeds: bool, machine: str) -> bytes:
     numbers = {**SHARED_NUMBERS, **NUMBERS[machine]}
     rules: list[Rule] = [] if mounts else [(name, ERRNO | errno.EPERM) for name in MOUNT_FAMILY]
     program = assemble(rules, machine)

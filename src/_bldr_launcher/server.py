@@ -11,6 +11,8 @@ Inits are made before they are asked for: namespaces, the root and /dev take lon
 nobody needs one it sees the end of its own stream and ends too.
 """
 
+from __future__ import annotations
+
 import _signal
 import errno
 import os
@@ -18,6 +20,12 @@ import resource
 import select
 
 from _bldr_launcher import channel, init, root, scratch, seccomp, syscalls, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from _bldr_launcher.kernel import Kernel
 
 __all__ = ["SANDBOX_ID", "Launcher", "serve"]
 
@@ -35,7 +43,9 @@ MOUNTING = (b"bind", b"temp")
 MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors under way by RLIMIT_NOFILE (unix(7))
 
 
-def serve(control_fd, scratch_parent, *, ready=4, once=False, kernel=syscalls):
+def serve(
+    control_fd: int, scratch_parent: str, *, ready: int = 4, once: bool = False, kernel: Kernel = syscalls
+) -> NoReturn:
     """Run the launcher until the supervisor is gone. Never returns.
 
     Args:
@@ -49,7 +59,7 @@ def serve(control_fd, scratch_parent, *, ready=4, once=False, kernel=syscalls):
     try:
         base, lock = scratch.create_base(scratch_parent)
         step = b"launcher"
-        launcher = Launcher(control_fd, base, lock, ready, once, kernel)
+        launcher = Launcher(control_fd, base, lock, ready=ready, once=once, kernel=kernel)
         step = b"namespaces"
         launcher.gain_mounts()
         step = b"seccomp"
@@ -68,17 +78,26 @@ def serve(control_fd, scratch_parent, *, ready=4, once=False, kernel=syscalls):
 
 
 class Launcher:
-    """The state of the fork server."""
+    """The state of the fork server.
 
-    def __init__(self, control, base, lock, ready, once, kernel):
+    Args:
+        control: Descriptor of the socket to the supervisor.
+        base: Host directory for the scratch directories.
+        lock: Descriptor that holds the lock on it.
+        ready: How many inits wait for a request.
+        once: Make no further one after the first request.
+        kernel: The system calls.
+    """
+
+    def __init__(self, control: int, base: str, lock: int, *, ready: int, once: bool, kernel: Kernel) -> None:
         self.control = control
         self.base = base
         self.lock = lock
         self.ready = ready
         self.once = once
         self.kernel = kernel
-        self.waiting = []  # (pid, descriptor of the socket) of inits without a request
-        self.children = set()
+        self.waiting: list[tuple[int, int]] = []  # (pid, descriptor of the socket) of inits without a request
+        self.children: set[int] = set()
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
         self.euid, self.egid = os.geteuid(), os.getegid()
         self.mode = b"root" if _is_host_root() else b"user"
@@ -91,7 +110,7 @@ class Launcher:
         for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGTSTP):
             _signal.signal(number, _signal.SIG_IGN)  # the supervisor decides what they mean
 
-    def gain_mounts(self):
+    def gain_mounts(self) -> None:
         """Get the right to copy mounts: as real root it is there, a user has it in a user namespace of its own.
 
         The namespace keeps receiving the host's mounts (MS_SLAVE); nothing is ever mounted in it.
@@ -104,7 +123,7 @@ class Launcher:
         self.kernel.unshare(syscalls.CLONE_NEWNS)
         self.kernel.mount(None, b"/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
 
-    def confine_itself(self):
+    def confine_itself(self) -> None:
         """Take the base filter, no_new_privs and a keyring of its own; every sandbox inherits them."""
         try:
             self.kernel.join_new_session_keyring()
@@ -114,6 +133,7 @@ class Launcher:
         self.kernel.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
         self.kernel.install_filter(seccomp.base_filter())
         os.umask(0o022)
+        self.kernel.personality(0)  # PER_LINUX of <sys/personality.h>: setarch -R of a caller must not reach builds
         if self.mode == b"root":
             os.setgroups([])
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -122,7 +142,7 @@ class Launcher:
             for chown_succeeds in (False, True):
                 seccomp.sandbox_filter(mounts=mounts, chown_succeeds=chown_succeeds)
 
-    def loop(self):
+    def loop(self) -> None:
         """Serve until the supervisor closes its end."""
         poller = select.poll()
         poller.register(self.control, select.POLLIN)
@@ -140,7 +160,7 @@ class Launcher:
             if self.retired and not self.children:
                 return
 
-    def prepare_ahead(self):
+    def prepare_ahead(self) -> None:
         """Use a moment without requests."""
         if len(self.waiting) < self.ready:
             try:
@@ -154,7 +174,7 @@ class Launcher:
             except OSError:
                 pass  # a leftover that cannot be removed must not stop a build
 
-    def serve_one(self):
+    def serve_one(self) -> bool:
         """Take one request; False at the end of the stream."""
         data, fds = channel.receive(self.control, wire.LARGEST_INLINE)
         if not data:
@@ -175,18 +195,18 @@ class Launcher:
                 os.close(link)
         return True
 
-    def retire(self):
+    def retire(self) -> None:
         """Make nothing ahead any more, send home who waits, and end when the sandboxes that run have ended."""
         self.retired = self.leftovers_removed = True
         self.ready = 0
         while self.waiting:
             os.close(self.waiting.pop()[1])
 
-    def hand_over(self, data, fds):
+    def hand_over(self, data: bytes, fds: list[int]) -> int:
         """Pass the request on to an init; returns the socket to it."""
         whole = os.pread(fds[4], os.fstat(fds[4]).st_size, 0) if len(fds) == 5 else data
         uid = int(wire.unpack(whole)[1])
-        link = None
+        link: int | None = None
         while self.waiting and uid == 0 and link is None:
             _, link = self.waiting.pop(0)
             link = self.offer(link, data, fds)
@@ -196,7 +216,7 @@ class Launcher:
         self.send_trees(link, init.Request.parse(whole))
         return link
 
-    def offer(self, link, data, fds):
+    def offer(self, link: int, data: bytes, fds: list[int]) -> int | None:
         """Give the request to an init that waits; None when it has died meanwhile."""
         try:
             channel.send(link, data, fds)
@@ -205,7 +225,7 @@ class Launcher:
             return None
         return link
 
-    def clone(self, uid):
+    def clone(self, uid: int) -> tuple[int, int]:
         """Start an init in new namespaces; returns ``(pid, socket to it)``."""
         ours, theirs = channel.pair()
         try:
@@ -224,13 +244,14 @@ class Launcher:
             os.close(theirs)
         return pid, ours
 
-    def send_trees(self, link, request):
+    def send_trees(self, link: int, request: init.Request) -> None:
         """Open every source here and send the detached trees after the request, as fast as init attaches them.
 
         The sandbox has left the host's files behind already; and as real root it could neither reach nor own them.
         """
         under_way = 0
-        fds, marks = [], []
+        fds: list[int] = []
+        marks: list[bytes] = []
         last = max((number for number, step in enumerate(request.steps) if step[0] in MOUNTING), default=-1)
         try:
             for number, (operation, *arguments) in enumerate(request.steps[: last + 1]):
@@ -238,7 +259,7 @@ class Launcher:
                     continue
                 source = arguments[0] if operation == b"bind" else request.scratch + b"/" + arguments[0]
                 try:
-                    fd, mapped = self.open_source(source, operation == b"temp")
+                    fd, mapped = self.open_source(source, is_temp=operation == b"temp")
                 except OSError as error:
                     if fds:
                         channel.send(link, wire.pack([b"trees", b"".join(marks)]), fds)
@@ -261,7 +282,7 @@ class Launcher:
         finally:
             _close_all(fds)
 
-    def open_source(self, source, is_temp):
+    def open_source(self, source: bytes, *, is_temp: bool) -> tuple[int, bool]:
         """Copy the mounts at a path, detached.
 
         As real root the copy shows the caller's files as inside-root's, through an id map. Returns the descriptor and
@@ -285,7 +306,7 @@ class Launcher:
             os.chown(source, SANDBOX_ID, SANDBOX_ID)
         return fd, False
 
-    def report(self, status, operation, error):
+    def report(self, status: int, operation: bytes, error: OSError) -> None:
         """Tell the supervisor that its sandbox was not started."""
         items = [b"failed", b"-1", operation, str(error.errno or 0).encode(), os.fsencode(str(error.args[-1]))]
         try:
@@ -293,7 +314,7 @@ class Launcher:
         except OSError:
             pass  # the supervisor has lost interest
 
-    def reap(self):
+    def reap(self) -> None:
         """Collect the inits that have ended."""
         while self.children:
             try:
@@ -305,7 +326,7 @@ class Launcher:
             self.children.discard(pid)
             self.waiting = [item for item in self.waiting if item[0] != pid]
 
-    def end_everything(self):
+    def end_everything(self) -> None:
         """Kill every sandbox and wait for the last process of each."""
         for pid in self.children:
             os.kill(pid, _signal.SIGKILL)  # ours and not reaped yet, so the number is still theirs
@@ -314,12 +335,12 @@ class Launcher:
         self.children = set()
 
 
-def _close_all(fds):
+def _close_all(fds: list[int]) -> None:
     while fds:
         os.close(fds.pop())
 
 
-def _is_host_root():
+def _is_host_root() -> bool:
     """Whether this is root of the initial user namespace with its capabilities; only then 0 inside must not be 0."""
     with open("/proc/self/uid_map", "rb") as maps:
         whole = maps.read().split() == [b"0", b"0", b"4294967295"]
@@ -332,7 +353,7 @@ def _is_host_root():
     return False
 
 
-def _identity_namespace(kernel):
+def _identity_namespace(kernel: Kernel) -> int:
     """A user namespace whose map shows the caller's id 0 as inside-root's host id; only its descriptor is used."""
     ours, theirs = channel.pair()
     pid = kernel.clone3(syscalls.CLONE_NEWUSER, _signal.SIGCHLD)

@@ -5,12 +5,24 @@ detached trees, one for each ``bind`` and ``temp`` step, in their order. Every a
 ``OSError`` and knows nothing of reporting.
 """
 
+from __future__ import annotations
+
 import _socket
 import errno
 import os
 import resource
 
 from _bldr_launcher import landlock, mountinfo, seccomp, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from typing import TypeAlias
+
+    from _bldr_launcher.kernel import Kernel
+
+    # Makes an entry: its name, and the descriptor of its directory or None for the working directory.
+    Create: TypeAlias = Callable[[bytes, int | None], None]
 
 __all__ = ["OPERATIONS", "CanaryError", "State", "try_early"]
 
@@ -31,30 +43,31 @@ class CanaryError(OSError):
 class State:
     """What the steps of one sandbox share."""
 
-    def __init__(self, root, host_ipc, kernel=syscalls):
+    def __init__(self, root: int, host_ipc: bytes, kernel: Kernel = syscalls) -> None:
         self.root = root  # descriptor of the new root
         self.host_ipc = host_ipc  # text of the launcher's /proc/self/ns/ipc
         self.kernel = kernel
         self.number = 0  # of the step that runs
-        self.next_tree = None  # returns (descriptor of the next source's tree, whether its ids are the caller's)
-        self.writable = frozenset()  # paths that will be unsealed
-        self.proc_failure = None  # why there is no fresh /proc
-        self.unmapped = []  # numbers of the steps whose tree shows foreign ids
-        self.tried = set()  # canaries that were tried before the request came
+        # returns (descriptor of the next source's tree, whether its ids are the caller's)
+        self.next_tree: Callable[[], tuple[int, bool]] | None = None
+        self.writable: frozenset[bytes] = frozenset()  # paths that will be unsealed
+        self.proc_failure: OSError | None = None  # why there is no fresh /proc
+        self.unmapped: list[int] = []  # numbers of the steps whose tree shows foreign ids
+        self.tried: set[bytes] = set()  # canaries that were tried before the request came
         self.mask_made = False
         self.landlock_abi = 0
 
 
-def _relative(at):
+def _relative(at: bytes) -> bytes:
     return at[1:] or b"."
 
 
-def _beneath(state, at, flags=os.O_PATH):
+def _beneath(state: State, at: bytes, flags: int = os.O_PATH) -> int:
     """Open a path of the new root without following any link: what lies in a bound tree is not ours to trust."""
     return state.kernel.openat2(state.root, _relative(at), flags, WALK)
 
 
-def _make_inside_temp(state, at, kind):
+def _make_inside_temp(state: State, at: bytes, kind: bytes) -> None:
     """Make the mount point and its parents in a temp, one component at a time, following no link."""
     *parents, last = _relative(at).split(b"/")
     fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -70,21 +83,21 @@ def _make_inside_temp(state, at, kind):
         os.close(fd)
 
 
-def _make_directory(name, parent):
+def _make_directory(name: bytes, parent: int) -> None:
     try:
         os.mkdir(name, 0o755, dir_fd=parent)
     except FileExistsError:
         pass  # made for an earlier mount point
 
 
-def _enter(parent, name):
+def _enter(parent: int, name: bytes) -> int:
     _make_directory(name, parent)
     child = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     os.close(parent)
     return child
 
 
-def _make(state, at, where, create):
+def _make(state: State, at: bytes, where: bytes, create: Create) -> None:
     """Create an entry of our own: ``create(name, dir_fd)`` with a way to the directory that follows no link."""
     if where == b"skeleton":  # nothing but what earlier steps made; no lookup can be led astray
         create(_relative(at), None)
@@ -97,25 +110,26 @@ def _make(state, at, where, create):
         os.close(parent)
 
 
-def _make_mount_point(state, at, kind, where):
+def _make_mount_point(state: State, at: bytes, kind: bytes, where: bytes) -> None:
     if where == b"temp":
         _make_inside_temp(state, at, kind)
     elif where != b"inside":
         _make(state, at, where, _new_directory if kind == b"dir" else _new_file)
 
 
-def _new_directory(name, parent):
+def _new_directory(name: bytes, parent: int | None) -> None:
     os.mkdir(name, 0o755, dir_fd=parent)
 
 
-def _new_file(name, parent):
+def _new_file(name: bytes, parent: int | None) -> None:
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
     os.close(os.open(name, flags, 0o644, dir_fd=parent))
 
 
-def _attach(state, at, kind, where, *, scratch=False):
+def _attach(state: State, at: bytes, kind: bytes, where: bytes, *, scratch: bool = False) -> None:
     """Attach the next tree, which the launcher opened for this step, at a path of the new root."""
     _make_mount_point(state, at, kind, where)
+    assert state.next_tree is not None
     tree, mapped = state.next_tree()
     if not mapped:
         state.unmapped.append(state.number)
@@ -125,25 +139,25 @@ def _attach(state, at, kind, where, *, scratch=False):
     _move(state, tree, at, where)
 
 
-def hostname(state, name):
+def hostname(state: State, name: bytes) -> None:
     """Set the host name, and the NIS domain name to what a kernel starts with."""
     state.kernel.sethostname(name)
     state.kernel.setdomainname(b"(none)")
 
 
-def dir_(state, at, mode, where):
+def dir_(state: State, at: bytes, mode: bytes, where: bytes) -> None:
     if where == b"temp":
         _make_inside_temp(state, at, b"dir")
         return
 
-    def create(name, parent):
+    def create(name: bytes, parent: int | None) -> None:
         os.mkdir(name, int(mode, 8), dir_fd=parent)
 
     _make(state, at, where, create)
 
 
-def file_(state, at, mode, content, where):
-    def create(name, parent):
+def file_(state: State, at: bytes, mode: bytes, content: bytes, where: bytes) -> None:
+    def create(name: bytes, parent: int | None) -> None:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
         fd = os.open(name, flags, int(mode, 8), dir_fd=parent)
         try:
@@ -154,32 +168,32 @@ def file_(state, at, mode, content, where):
     _make(state, at, where, create)
 
 
-def link(state, at, target, where):
-    def create(name, parent):
+def link(state: State, at: bytes, target: bytes, where: bytes) -> None:
+    def create(name: bytes, parent: int | None) -> None:
         os.symlink(target, name, dir_fd=parent)
 
     _make(state, at, where, create)
 
 
-def bind(state, source, at, kind, where):
+def bind(state: State, source: bytes, at: bytes, kind: bytes, where: bytes) -> None:
     _attach(state, at, kind, where)
 
 
-def temp(state, index, at, mode, where):
+def temp(state: State, index: bytes, at: bytes, mode: bytes, where: bytes) -> None:
     _attach(state, at, b"dir", where, scratch=True)
 
 
-def tmpfs(state, at, size, mode, where):
+def tmpfs(state: State, at: bytes, size: bytes, mode: bytes, where: bytes) -> None:
     _make_mount_point(state, at, b"dir", where)
     _mount_tmpfs(state, at, mode, size, where)
 
 
-def skeleton(state, at, mode, where):
+def skeleton(state: State, at: bytes, mode: bytes, where: bytes) -> None:
     _make_mount_point(state, at, b"dir", where)
     _mount_tmpfs(state, at, mode, b"", where)
 
 
-def _mount_tmpfs(state, at, mode, size, where):
+def _mount_tmpfs(state: State, at: bytes, mode: bytes, size: bytes, where: bytes) -> None:
     context = state.kernel.fsopen(b"tmpfs")
     try:
         state.kernel.fsconfig(context, syscalls.FSCONFIG_SET_STRING, b"mode", mode)
@@ -192,7 +206,7 @@ def _mount_tmpfs(state, at, mode, size, where):
     _move(state, tree, at, where)
 
 
-def _move(state, tree, at, where):
+def _move(state: State, tree: int, at: bytes, where: bytes) -> None:
     """Attach a detached mount at a path of the new root, and close its descriptor."""
     try:
         if where == b"skeleton":
@@ -209,7 +223,7 @@ def _move(state, tree, at, where):
         os.close(tree)
 
 
-def mask(state, at, kind, where):
+def mask(state: State, at: bytes, kind: bytes, where: bytes) -> None:
     """Hide what is there: an empty directory, or a file that cannot be read (without capabilities root cannot, either).
 
     A directory stays readable: gcc stops when it may not look into /usr/local/include, and goes on when that is empty.
@@ -224,7 +238,7 @@ def mask(state, at, kind, where):
     _move(state, state.kernel.open_tree(state.root, name, syscalls.OPEN_TREE_CLONE | os.O_CLOEXEC), at, where)
 
 
-def seal(state):
+def seal(state: State) -> None:
     if state.mask_made:
         os.unlink(b".bldr-masked")
     attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID
@@ -237,7 +251,7 @@ def seal(state):
         mountinfo.remount(b"/", state.kernel, set_=syscalls.MS_RDONLY | syscalls.MS_NOSUID)
 
 
-def unseal(state, at, reach):
+def unseal(state: State, at: bytes, reach: bytes) -> None:
     """Make one mount writable again; with ``all`` also the host's mounts below it, as far as they are writable there.
 
     A read-only flag that the host had set is locked in a user namespace, and clearing it fails with EPERM.
@@ -252,7 +266,7 @@ def unseal(state, at, reach):
     _clear_read_only(state, at, recursive=False)
 
 
-def _clear_read_only(state, at, recursive):
+def _clear_read_only(state: State, at: bytes, *, recursive: bool) -> None:
     flags = syscalls.AT_EMPTY_PATH | (syscalls.AT_RECURSIVE if recursive else 0)
     fd = _beneath(state, at)
     try:
@@ -265,13 +279,13 @@ def _clear_read_only(state, at, recursive):
         os.close(fd)
 
 
-def pivot(state):
+def pivot(state: State) -> None:
     """The old root is gone already: init changed to the new one before the request came (see ``root.leave_host``)."""
     os.chdir("/")
     os.close(state.root)
 
 
-def no_userns(state):
+def no_userns(state: State) -> None:
     """Forbid user namespaces in this one: the limit cannot be raised again once the capabilities are gone."""
     fd = os.open("/proc/sys/user/max_user_namespaces", os.O_WRONLY | os.O_CLOEXEC)
     try:
@@ -291,57 +305,57 @@ def _hide_keys(state):
             state.kernel.mount(b"/dev/null", path, None, syscalls.MS_BIND)
 
 
-def rlimit(state, name, soft, hard):
+def rlimit(state: State, name: bytes, soft: bytes, hard: bytes) -> None:
     which = RESOURCES[name]
     _, ceiling = resource.getrlimit(which)
     wanted = [resource.RLIM_INFINITY if text == b"unlimited" else int(text) for text in (soft, hard)]
     if ceiling != resource.RLIM_INFINITY:  # -1: compare numbers only
         wanted = [ceiling if item == resource.RLIM_INFINITY else min(item, ceiling) for item in wanted]
-    resource.setrlimit(which, tuple(wanted))
+    resource.setrlimit(which, (wanted[0], wanted[1]))
 
 
-def landlock_(state, *writable):
+def landlock_(state: State, *writable: bytes) -> None:
     state.landlock_abi = landlock.restrict_writes(writable, state.kernel)
 
 
-def drop(state, keep_setfcap):
+def drop(state: State, keep_setfcap: bytes) -> None:
     """Give up all privilege. Not dumpable: the command must not read or trace the init that shares its id."""
     state.kernel.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     state.kernel.drop_capabilities(keep_setfcap=keep_setfcap == b"1")
     state.kernel.prctl(syscalls.PR_SET_DUMPABLE, 0)
 
 
-def seccomp_(state, chown_succeeds, mounts):
+def seccomp_(state: State, chown_succeeds: bytes, mounts: bytes) -> None:
     state.kernel.install_filter(seccomp.sandbox_filter(mounts=mounts == b"1", chown_succeeds=chown_succeeds == b"1"))
 
 
-def canary(state, guarantee, kind, argument):
+def canary(state: State, guarantee: bytes, kind: bytes, argument: bytes) -> None:
     if kind not in state.tried:
         CANARIES[kind](state, argument)
 
 
-def try_early(state):
+def try_early(state: State) -> None:
     """Try the canaries that only namespaces and the base filter decide, so that no request waits for them."""
     for kind in (b"unreachable", b"filtered", b"pid1", b"ipc"):
         CANARIES[kind](state, b"")
         state.tried.add(kind)
 
 
-def _must_fail(attempt, expected, what):
+def _must_fail(attempt: Callable[[], object], expected: Container[int | None], what: str) -> None:
     try:
         attempt()
     except OSError as error:
         if error.errno in expected:
             return
-        raise CanaryError(error.errno, f"{what}: {os.strerror(error.errno)}") from error
+        raise CanaryError(error.errno, f"{what}: {os.strerror(error.errno or 0)}") from error
     raise CanaryError(0, f"{what} was possible")
 
 
-def _canary_absent(_state, path):
+def _canary_absent(_state: State, path: bytes) -> None:
     _must_fail(lambda: os.stat(path), (errno.ENOENT, errno.ENOTDIR, errno.EACCES), f"looking at {os.fsdecode(path)}")
 
 
-def _canary_readonly(_state, path):
+def _canary_readonly(_state: State, path: bytes) -> None:
     """Try to write: an unnamed file in a directory, or the file opened for writing; neither changes anything."""
     flags = os.O_WRONLY | os.O_CLOEXEC
     if os.path.isdir(path):
@@ -349,7 +363,7 @@ def _canary_readonly(_state, path):
     _must_fail(lambda: os.close(os.open(path, flags)), (errno.EROFS, errno.EACCES), f"writing to {os.fsdecode(path)}")
 
 
-def _canary_unreachable(_state, _argument):
+def _canary_unreachable(_state: State, _argument: bytes) -> None:
     """Connecting a datagram socket sends nothing; it asks the kernel for a route to a documentation address."""
     outward = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     try:
@@ -358,32 +372,32 @@ def _canary_unreachable(_state, _argument):
         outward.close()
 
 
-def _canary_capless(_state, _argument):
+def _canary_capless(_state: State, _argument: bytes) -> None:
     _must_fail(lambda: syscalls.sethostname(b"x"), (errno.EPERM,), "setting the host name")
     if syscalls.prctl(syscalls.PR_GET_NO_NEW_PRIVS) != 1:
         raise CanaryError(0, "no_new_privs is not set")
 
 
-def _canary_filtered(_state, _argument):
+def _canary_filtered(_state: State, _argument: bytes) -> None:
     _must_fail(syscalls.join_new_session_keyring, (errno.EPERM,), "reaching the session keyring")
 
 
-def _canary_hostname(_state, name):
+def _canary_hostname(_state: State, name: bytes) -> None:
     if os.uname().nodename.encode() != name:
         raise CanaryError(0, f"the host name is {os.uname().nodename!r}")
 
 
-def _canary_pid1(_state, _argument):
+def _canary_pid1(_state: State, _argument: bytes) -> None:
     if os.getpid() != 1 or os.getppid() != 0:
         raise CanaryError(0, f"process {os.getpid()} of parent {os.getppid()} is not the first one")
 
 
-def _canary_ipc(state, _argument):
+def _canary_ipc(state: State, _argument: bytes) -> None:
     if os.readlink(b"/proc/self/ns/ipc") == state.host_ipc:
         raise CanaryError(0, "the IPC namespace is the host's")
 
 
-CANARIES = {
+CANARIES: dict[bytes, Callable[[State, bytes], None]] = {
     b"absent": _canary_absent,
     b"readonly": _canary_readonly,
     b"unreachable": _canary_unreachable,
@@ -394,7 +408,7 @@ CANARIES = {
     b"ipc": _canary_ipc,
 }
 
-OPERATIONS = {
+OPERATIONS: dict[bytes, Callable[..., None]] = {
     b"hostname": hostname,
     b"dir": dir_,
     b"file": file_,

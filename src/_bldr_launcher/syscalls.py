@@ -5,9 +5,15 @@ The only module that sees ctypes. Each wrapper takes and returns Python types, t
 aarch64; from 424 on they are the same on both. ``tests/architecture`` compares every constant with the C headers.
 """
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__: list[str] = []
 
@@ -108,7 +114,7 @@ _text, _pointer = ctypes.c_char_p, ctypes.c_void_p
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _function(name, *argtypes):
+def _function(name: str, *argtypes: type) -> Callable[..., int]:
     """Take a function of libc; ``libc[name]`` makes a new object each time, so the types are ours alone."""
     function = _libc[name]
     function.argtypes = argtypes
@@ -116,12 +122,12 @@ def _function(name, *argtypes):
     return function
 
 
-def _raw(name, *argtypes):
+def _raw(name: str, *argtypes: type) -> Callable[..., int]:
     """Take syscall(2) for one call that libc may lack: its types are set once, so that a call costs no conversion."""
     number = NR.get(name)
     if number is None:
 
-        def missing(*_arguments):
+        def missing(*_arguments: object) -> int:
             ctypes.set_errno(errno.ENOSYS)
             return -1
 
@@ -130,8 +136,8 @@ def _raw(name, *argtypes):
     function.argtypes = (_long, *argtypes)
     function.restype = _long
 
-    def call(*arguments):
-        return function(number, *arguments)
+    def call(*arguments: object) -> int:
+        return function(number, *arguments)  # type: ignore[no-any-return]  # restype says int
 
     return call
 
@@ -140,6 +146,7 @@ _mount = _function("mount", _text, _text, _text, _ulong, _text)
 _umount2 = _function("umount2", _text, _int)
 _sethostname = _function("sethostname", _text, ctypes.c_size_t)
 _setdomainname = _function("setdomainname", _text, ctypes.c_size_t)
+_personality = _function("personality", _ulong)
 _prctl = _function("prctl", _int, _ulong, _ulong, _ulong, _ulong)
 _unshare = _function("unshare", _int)
 _clone3 = _raw("clone3", _pointer, ctypes.c_size_t)
@@ -203,13 +210,13 @@ class clone_args(ctypes.Structure):
     )  # fmt: skip
 
 
-def _failure(call, *arguments):
+def _failure(call: str, *arguments: object) -> OSError:
     number = ctypes.get_errno()
     shown = ", ".join(os.fsdecode(item) if isinstance(item, bytes) else str(item) for item in arguments)
     return OSError(number, f"{call}({shown}): {os.strerror(number)}")
 
 
-def clone3(flags, exit_signal):
+def clone3(flags: int, exit_signal: int) -> int:
     """Start a child with clone3(2); returns 0 in the child, like fork(2).
 
     The caller must have one thread: nothing of libc or CPython is told that the process is a new one.
@@ -221,31 +228,31 @@ def clone3(flags, exit_signal):
     return pid
 
 
-def unshare(flags):
+def unshare(flags: int) -> None:
     """unshare(2); ``os.unshare`` came with Python 3.12."""
     if _unshare(flags) < 0:
         raise _failure("unshare", hex(flags))
 
 
-def mount(source, target, fstype, flags, data=None):
+def mount(source: bytes | None, target: bytes, fstype: bytes | None, flags: int, data: bytes | None = None) -> None:
     """mount(2). ``MS_RDONLY`` is ignored together with ``MS_BIND``: use :func:`mount_setattr`."""
     if _mount(source, target, fstype, flags, data) < 0:
         raise _failure("mount", source or b"none", target, fstype or b"", hex(flags))
 
 
-def umount2(target, flags):
+def umount2(target: bytes, flags: int) -> None:
     """umount2(2)."""
     if _umount2(target, flags) < 0:
         raise _failure("umount2", target, flags)
 
 
-def pivot_root(new_root, put_old):
+def pivot_root(new_root: bytes, put_old: bytes) -> None:
     """pivot_root(2); ``pivot_root(".", ".")`` stacks the old root over the new one, as the manual page describes."""
     if _pivot_root(new_root, put_old) < 0:
         raise _failure("pivot_root", new_root, put_old)
 
 
-def open_tree(dir_fd, path, flags):
+def open_tree(dir_fd: int, path: bytes, flags: int) -> int:
     """open_tree(2), Linux 5.2: an O_PATH descriptor of a mount or, with ``OPEN_TREE_CLONE``, of a detached copy."""
     fd = _open_tree(dir_fd, path, flags)
     if fd < 0:
@@ -253,20 +260,22 @@ def open_tree(dir_fd, path, flags):
     return fd
 
 
-def move_mount(from_fd, from_path, to_fd, to_path, flags):
+def move_mount(from_fd: int, from_path: bytes, to_fd: int, to_path: bytes, flags: int) -> None:
     """move_mount(2), Linux 5.2."""
     if _move_mount(from_fd, from_path, to_fd, to_path, flags) < 0:
         raise _failure("move_mount", from_path, to_path, hex(flags))
 
 
-def mount_setattr(dir_fd, path, flags, *, set_=0, clear=0, userns_fd=0):
+def mount_setattr(
+    dir_fd: int, path: bytes, flags: int, *, set_: int = 0, clear: int = 0, userns_fd: int = 0
+) -> None:
     """mount_setattr(2), Linux 5.12; with ``AT_RECURSIVE`` it reaches every mount below."""
     attr = mount_attr(set_, clear, 0, userns_fd)
     if _mount_setattr(dir_fd, path, flags, ctypes.byref(attr), 32) < 0:
         raise _failure("mount_setattr", path, f"+{set_:#x}", f"-{clear:#x}")
 
 
-def fsopen(fstype):
+def fsopen(fstype: bytes) -> int:
     """fsopen(2), Linux 5.2: a context in which a new file system is configured."""
     fd = _fsopen(fstype, FSOPEN_CLOEXEC)
     if fd < 0:
@@ -274,13 +283,13 @@ def fsopen(fstype):
     return fd
 
 
-def fsconfig(fd, command, key, text):
+def fsconfig(fd: int, command: int, key: bytes | None, text: bytes | None) -> None:
     """fsconfig(2), Linux 5.2."""
     if _fsconfig(fd, command, key, text, 0) < 0:
         raise _failure("fsconfig", command, key or b"", text or b"")
 
 
-def fsmount(fd, attributes):
+def fsmount(fd: int, attributes: int) -> int:
     """fsmount(2), Linux 5.2: a detached mount of the configured file system."""
     mount_fd = _fsmount(fd, FSMOUNT_CLOEXEC, attributes)
     if mount_fd < 0:
@@ -288,7 +297,7 @@ def fsmount(fd, attributes):
     return mount_fd
 
 
-def openat2(dir_fd, path, flags, resolve):
+def openat2(dir_fd: int, path: bytes, flags: int, resolve: int) -> int:
     """openat2(2), Linux 5.6."""
     how = open_how(flags | os.O_CLOEXEC, 0, resolve)
     fd = _openat2(dir_fd, path, ctypes.byref(how), 24)
@@ -297,13 +306,13 @@ def openat2(dir_fd, path, flags, resolve):
     return fd
 
 
-def close_range(first, last):
+def close_range(first: int, last: int) -> None:
     """close_range(2), Linux 5.9."""
     if _close_range(first, last, 0) < 0:
         raise _failure("close_range", first, last)
 
 
-def sethostname(name):
+def sethostname(name: bytes) -> None:
     """sethostname(2)."""
     if _sethostname(name, len(name)) < 0:
         raise _failure("sethostname", name)
@@ -315,17 +324,22 @@ def setdomainname(name):
         raise _failure("setdomainname", name)
 
 
-def prctl(option, argument=0):
+def personality(persona):
+    """personality(2)."""
+    if _personality(persona) < 0:
+        raise _failure("personality", hex(persona))
+
+
+def prctl(option: int, argument: int | bytes = 0) -> int:
     """prctl(2) for the options with at most one argument; unused ones must be 0."""
-    if isinstance(argument, bytes):
-        argument = ctypes.cast(argument, ctypes.c_void_p).value
-    answer = _prctl(option, argument, 0, 0, 0)
+    word = ctypes.cast(argument, ctypes.c_void_p).value if isinstance(argument, bytes) else argument
+    answer = _prctl(option, word, 0, 0, 0)
     if answer < 0:
         raise _failure("prctl", option, argument)
     return answer
 
 
-def drop_bounding_set():
+def drop_bounding_set() -> None:
     """Empty the capability bounding set but for CAP_SETFCAP, which :func:`drop_capabilities` decides on."""
     for capability in range(64):
         if capability != CAP_SETFCAP and _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
@@ -334,7 +348,7 @@ def drop_bounding_set():
             raise _failure("prctl", "PR_CAPBSET_DROP", capability)
 
 
-def drop_capabilities(*, keep_setfcap=False):
+def drop_capabilities(*, keep_setfcap: bool = False) -> None:
     """Empty the ambient, inheritable, permitted and effective sets and what is left of the bounding set.
 
     A process that shall make a user namespace in which its own id 0 is mapped needs CAP_SETFCAP for it since Linux 5.12
@@ -351,7 +365,7 @@ def drop_capabilities(*, keep_setfcap=False):
         raise _failure("capset", "drop")
 
 
-def overwrite_arguments():
+def overwrite_arguments() -> None:
     """Blank the memory behind /proc/PID/cmdline: every sandbox can read it of its own process 1.
 
     ``arg_start`` and ``arg_end`` are fields 48 and 49 of /proc/self/stat, see proc(5).
@@ -365,14 +379,22 @@ def overwrite_arguments():
         ctypes.memmove(start, name, len(name))
 
 
-def join_new_session_keyring():
+def join_new_session_keyring() -> None:
     """keyctl(2) ``KEYCTL_JOIN_SESSION_KEYRING``: keyrings are not namespaced, so the caller's is left behind."""
     if _keyctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) < 0:
         raise _failure("keyctl", "KEYCTL_JOIN_SESSION_KEYRING")
 
 
-def install_filter(program, flags=0):
-    """seccomp(2) ``SECCOMP_SET_MODE_FILTER``; needs no_new_privs or CAP_SYS_ADMIN."""
+def install_filter(program: bytes, flags: int = 0) -> int:
+    """seccomp(2) ``SECCOMP_SET_MODE_FILTER``; needs no_new_privs or CAP_SYS_ADMIN.
+
+    Args:
+        program: An array of ``struct sock_filter``, 8 bytes each.
+        flags: ``SECCOMP_FILTER_FLAG_*``.
+
+    Returns:
+        0, or a descriptor when ``SECCOMP_FILTER_FLAG_NEW_LISTENER`` asks for one.
+    """
     fprog = sock_fprog(len(program) // 8, program)
     answer = _seccomp(SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(fprog))
     if answer < 0:
@@ -380,7 +402,7 @@ def install_filter(program, flags=0):
     return answer
 
 
-def landlock_version():
+def landlock_version() -> int:
     """The Landlock ABI of this kernel; the system call is asked, because the list of LSMs may be unreadable."""
     version = _landlock_create_ruleset(None, 0, LANDLOCK_CREATE_RULESET_VERSION)
     if version < 0:
@@ -388,7 +410,7 @@ def landlock_version():
     return version
 
 
-def landlock_create_ruleset(attributes):
+def landlock_create_ruleset(attributes: bytes) -> int:
     """landlock_create_ruleset(2); ``attributes`` is ``struct landlock_ruleset_attr`` as bytes."""
     fd = _landlock_create_ruleset(attributes, len(attributes), 0)
     if fd < 0:
@@ -396,14 +418,14 @@ def landlock_create_ruleset(attributes):
     return fd
 
 
-def landlock_allow_beneath(ruleset_fd, parent_fd, access):
+def landlock_allow_beneath(ruleset_fd: int, parent_fd: int, access: int) -> None:
     """landlock_add_rule(2) with ``LANDLOCK_RULE_PATH_BENEATH``."""
     attr = landlock_path_beneath_attr(access, parent_fd)
     if _landlock_add_rule(ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, ctypes.byref(attr), 0) < 0:
         raise _failure("landlock_add_rule", hex(access))
 
 
-def landlock_restrict_self(ruleset_fd):
+def landlock_restrict_self(ruleset_fd: int) -> None:
     """landlock_restrict_self(2)."""
     if _landlock_restrict_self(ruleset_fd, 0) < 0:
         raise _failure("landlock_restrict_self")

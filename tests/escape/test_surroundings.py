@@ -88,7 +88,6 @@ def test_no_core_is_dumped(host_caller) -> None:
     assert limits(surroundings, "inside")["Max core file size"] == ["0", "0"]
 
 
-@pytest.mark.xfail(reason="the launcher does not reset it yet", strict=True)
 def test_trap_39_the_personality_is_the_usual_one(surroundings: Played) -> None:
     assert int(surroundings["outside"]["personality"], 16) == 0x0040000
     assert int(surroundings["inside"]["personality"], 16) == 0

@@ -157,11 +157,17 @@ def _zsh() -> str:
     ]
     for verb in VERBS:
         specs = [_zsh_option(option) for option in verb.options]
+        lines.append(f"        {verb.name})")
         if verb.takes == COMMAND:
             specs.append(_quoted("*::command:_normal"))
+            lines += [
+                "            local dashes=${words[(i)--]}",
+                "            if (( dashes < CURRENT )); then",
+                "                shift dashes words; (( CURRENT -= dashes )); _normal; return",
+                "            fi",
+            ]
         elif verb.words:
             specs.append(_quoted(f"*:word:({' '.join(verb.words)})"))
-        lines.append(f"        {verb.name})")
         lines.append("            _arguments -s -S \\")
         lines += [f"                {spec} \\" for spec in specs[:-1]]
         lines.append(f"                {specs[-1]} ;;")
@@ -192,11 +198,28 @@ def _zsh_option(option: Option) -> str:
 
 def _fish() -> str:
     names = " ".join(verb.name for verb in VERBS)
+    valued = " ".join(name for option in _valued_options() for name in _spellings(option))
     lines = [
         "# fish completion for bldr; made by 'bldr completion fish'",
         "function __bldr_verb",
         "    set -l words (commandline -opc)",
         "    test (count $words) -ge 2; and contains -- $words[2] $argv",
+        "end",
+        "# whether the command has not begun: no -- and no word yet that is neither an option nor its value",
+        "function __bldr_options_of",
+        "    __bldr_verb $argv; or return 1",
+        "    set -l words (commandline -opc)",
+        "    set -e words[1 2]",
+        "    set -l skip no",
+        "    for word in $words",
+        "        if test $skip = yes",
+        "            set skip no",
+        f"        else if contains -- $word {valued}",
+        "            set skip yes",
+        "        else if test $word = --; or not string match -q -- '-*' $word",
+        "            return 1",
+        "        end",
+        "    end",
         "end",
         "complete -c bldr -f",
         f"complete -c bldr -n 'not __bldr_verb {names}' -s h -l help -d 'show the list of verbs'",
@@ -206,12 +229,14 @@ def _fish() -> str:
         f"complete -c bldr -n 'not __bldr_verb {names}' -a {verb.name} -d {_quoted(verb.summary)}" for verb in VERBS
     ]
     for verb in VERBS:
-        guard = f"-n '__bldr_verb {verb.name}'"
-        lines += [f"complete -c bldr {guard} {_fish_option(option)}" for option in verb.options]
+        guard = "__bldr_options_of" if verb.takes == COMMAND else "__bldr_verb"
+        lines += [f"complete -c bldr -n '{guard} {verb.name}' {_fish_option(option)}" for option in verb.options]
         if verb.takes == COMMAND:
-            lines.append(f"complete -c bldr {guard} -a '(__fish_complete_subcommand --fcs-skip=2)'")
-        elif verb.words:
-            lines.append(f"complete -c bldr {guard} -a {_quoted(' '.join(verb.words))}")
+            words = f"(__fish_complete_subcommand --fcs-skip=2 {valued})"
+        else:
+            words = " ".join(verb.words)
+        if words:
+            lines.append(f"complete -c bldr -n '__bldr_verb {verb.name}' -a {_quoted(words)}")
     return "\n".join(lines) + "\n"
 
 
@@ -219,11 +244,9 @@ def _fish_option(option: Option) -> str:
     parts = [f"-s {option.short}"] if option.short else []
     parts.append(f"-l {option.name}")
     if option.metavar:
-        parts.append("-r")
+        parts.append("-r -F" if option.completes else "-x")
         if option.choices:
             parts.append(f"-a {_quoted(' '.join(option.choices))}")
-        elif option.completes:
-            parts.append("-F")
     parts.append(f"-d {_quoted(option.summary)}")
     return " ".join(parts)
 
