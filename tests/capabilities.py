@@ -148,6 +148,15 @@ def strace() -> None:
     run("strace", "-f", "-o", os.devnull, "true")
 
 
+def shell(name: str) -> Callable[[], None]:
+    """Make the probe for a shell, whose completion is tested."""
+
+    def probe() -> None:
+        run(name, "-c", "true")
+
+    return probe
+
+
 def terminal() -> None:
     """A pseudo-terminal can be opened."""
     try:
@@ -164,9 +173,11 @@ def bldr_command() -> None:
 
 
 PROBES: dict[str, Callable[[], None]] = {
+    "bash": shell("bash"),
     "bldr-command": bldr_command,
     "bubblewrap": bubblewrap,
     "c-compiler": c_compiler,
+    "fish": shell("fish"),
     "idmapped-mounts": kernel("idmapped-mounts"),
     "java": java,
     "kernel-headers": kernel_headers,
@@ -185,6 +196,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "terminal": terminal,
     "unprivileged-user": unprivileged_user,
     "user-namespaces": kernel("user-namespaces"),
+    "zsh": shell("zsh"),
 }
 
 
