@@ -21,7 +21,7 @@ import _signal
 import errno
 import fcntl
 import os
-import resource  # noqa: F401  os.wait4 imports it on first use, when the host's files are gone
+import resource  # noqa: TC003  os.wait4 imports it on first use, when the host's files are gone
 import struct
 
 from _bldr_launcher import channel, steps, syscalls, wire
@@ -112,9 +112,7 @@ class _StepError(Exception):
         ]
 
 
-def main(
-    link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kernel: Kernel = syscalls
-) -> NoReturn:
+def main(link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kernel: Kernel = syscalls) -> NoReturn:
     """Live as process 1. Never returns.
 
     Args:
@@ -338,6 +336,7 @@ def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | Non
     env = dict(item.split(b"=", 1) for item in request.env)
     path = find_executable(request.argv[0], env.get(b"PATH", SEARCH_PATH))
     _, stdin, stdout, stderr = streams
+    actions: list[tuple[object, ...]]
     if terminal is None:
         actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)]
     else:

@@ -295,7 +295,7 @@ def no_userns(state: State) -> None:
     _hide_keys(state)
 
 
-def _hide_keys(state):
+def _hide_keys(state: State) -> None:
     """Cover the lists of keys: keyrings are not namespaced, and the caller's would be named there.
 
     Only where no sandbox can be made inside: a /proc that is partly covered cannot be mounted a second time.

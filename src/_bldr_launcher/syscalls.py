@@ -15,7 +15,35 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__: list[str] = []
+# The calls. Constants are read as attributes of the module; type checkers match what is listed with `kernel.Kernel`.
+__all__ = [
+    "clone3",
+    "close_range",
+    "drop_bounding_set",
+    "drop_capabilities",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "install_filter",
+    "join_new_session_keyring",
+    "landlock_allow_beneath",
+    "landlock_create_ruleset",
+    "landlock_restrict_self",
+    "landlock_version",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "open_tree",
+    "openat2",
+    "overwrite_arguments",
+    "personality",
+    "pivot_root",
+    "prctl",
+    "setdomainname",
+    "sethostname",
+    "umount2",
+    "unshare",
+]
 
 # <linux/sched.h>
 CLONE_PIDFD = 0x00001000
@@ -266,9 +294,7 @@ def move_mount(from_fd: int, from_path: bytes, to_fd: int, to_path: bytes, flags
         raise _failure("move_mount", from_path, to_path, hex(flags))
 
 
-def mount_setattr(
-    dir_fd: int, path: bytes, flags: int, *, set_: int = 0, clear: int = 0, userns_fd: int = 0
-) -> None:
+def mount_setattr(dir_fd: int, path: bytes, flags: int, *, set_: int = 0, clear: int = 0, userns_fd: int = 0) -> None:
     """mount_setattr(2), Linux 5.12; with ``AT_RECURSIVE`` it reaches every mount below."""
     attr = mount_attr(set_, clear, 0, userns_fd)
     if _mount_setattr(dir_fd, path, flags, ctypes.byref(attr), 32) < 0:
@@ -318,13 +344,13 @@ def sethostname(name: bytes) -> None:
         raise _failure("sethostname", name)
 
 
-def setdomainname(name):
+def setdomainname(name: bytes) -> None:
     """setdomainname(2)."""
     if _setdomainname(name, len(name)) < 0:
         raise _failure("setdomainname", name)
 
 
-def personality(persona):
+def personality(persona: int) -> None:
     """personality(2)."""
     if _personality(persona) < 0:
         raise _failure("personality", hex(persona))
@@ -332,7 +358,7 @@ def personality(persona):
 
 def prctl(option: int, argument: int | bytes = 0) -> int:
     """prctl(2) for the options with at most one argument; unused ones must be 0."""
-    word = ctypes.cast(argument, ctypes.c_void_p).value if isinstance(argument, bytes) else argument
+    word = ctypes.cast(ctypes.c_char_p(argument), ctypes.c_void_p).value if isinstance(argument, bytes) else argument
     answer = _prctl(option, word, 0, 0, 0)
     if answer < 0:
         raise _failure("prctl", option, argument)

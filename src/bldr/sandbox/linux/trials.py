@@ -328,7 +328,11 @@ def _idmap() -> str:
         _map_outside(pid)
         users.append(os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC))
 
-    _with_user_namespace(lambda: syscalls.unshare(syscalls.CLONE_NEWUSER) or True, outside, lambda: None)
+    def enter() -> bool:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        return True
+
+    _with_user_namespace(enter, outside, lambda: None)
     if not users:
         raise OSError(_UNEXPECTED, "no user namespace to map with")
     where = os.getcwdb()
