@@ -5,6 +5,18 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 SCRIPTS := scripts/make-venv .ci/run examples/demo/demo.sh
 
+# Modules that need calls of Linux, and those that need POSIX: for other platforms they are read for the types that they
+# offer, and not checked. tests/architecture/test_platforms.py holds the lists to what modules import.
+LINUX_ONLY := \
+	--exclude '/_bldr_launcher/(__main__|channel|init|landlock|mountinfo|root|scratch|server|steps|syscalls)\.py$$' \
+	--exclude '/bldr/sandbox/linux/(backend|launcher|probe|running|trials)\.py$$' \
+	--exclude '/bldr/(cli/unconfined|execution/timeout)\.py$$'
+POSIX_ONLY := \
+	--exclude '/_bldr_launcher/seccomp\.py$$' \
+	--exclude '/bldr/sandbox/linux/facts\.py$$' \
+	--exclude '/bldr/execution/(session|streams)\.py$$' \
+	--exclude '/bldr/cli/(resultfile|run|settings|shell)\.py$$'
+
 .PHONY: help demo test lint format bench clean
 .DEFAULT_GOAL := help
 
@@ -17,10 +29,12 @@ demo: $(VENV)/.run ## build a real project in a sandbox and show what was enforc
 test: $(VENV)/.dev ## run the test suite (PYTEST_ARGS are passed on)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev ## ruff, mypy, import contracts, shellcheck
+lint: $(VENV)/.dev ## ruff, mypy for three platforms, import contracts, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --platform linux
+	$(BIN)/mypy --platform darwin --follow-imports silent $(LINUX_ONLY)
+	$(BIN)/mypy --platform win32 --follow-imports silent $(LINUX_ONLY) $(POSIX_ONLY)
 	$(BIN)/mypy tests
 	$(BIN)/lint-imports --no-logo
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \

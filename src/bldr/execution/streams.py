@@ -189,7 +189,7 @@ class Plumbing:
         return _descriptor(name, sink)
 
     def _pipe(self) -> tuple[int, int]:
-        return os.pipe2(os.O_CLOEXEC)
+        return os.pipe()  # both ends are close-on-exec (PEP 446)
 
     def _null(self, flags: int) -> int:
         fd = os.open(os.devnull, flags | os.O_CLOEXEC)
