@@ -186,6 +186,8 @@ class Launcher:
             self.ready, self.leftovers_removed = 0, True
         link = None
         try:
+            if self.mode == b"root":
+                _give_pipes(fds[1:4])
             link = self.hand_over(data, fds)
         except OSError as error:
             self.report(fds[0], b"namespaces", error)
@@ -333,6 +335,16 @@ class Launcher:
         for pid in self.children:
             os.waitpid(pid, 0)
         self.children = set()
+
+
+def _give_pipes(fds: list[int]) -> None:
+    """Let inside-root own the pipes of its standard streams.
+
+    Opening /dev/stderr opens the pipe anew, with the permission check of a file that its maker owns (pipe(7)).
+    """
+    for fd in fds:
+        if os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
+            os.fchown(fd, SANDBOX_ID, SANDBOX_ID)
 
 
 def _close_all(fds: list[int]) -> None:
