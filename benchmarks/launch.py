@@ -60,7 +60,9 @@ def main() -> None:
 
 
 def version(program: str | None) -> str | None:
-    return subprocess.run([program, "--version"], capture_output=True, text=True).stdout.strip() if program else None
+    if program is None:
+        return None
+    return subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def bubblewrap_command(program: str) -> list[str]:

@@ -101,8 +101,10 @@ def _same_port_twice(builder) -> list[str]:
     for _ in range(2):
         session = executor.start(["python3", "-c", HOLD_PORT, port], stdin="pipe", stdout="pipe")
         sessions.append(session)
+        assert session.stdout is not None
         said.append(session.stdout.readline().decode().strip())
     for session in sessions:
+        assert session.stdin is not None
         session.stdin.close()
         said.append(str(session.wait().exit_code))
         session.__exit__(None, None, None)

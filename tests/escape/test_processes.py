@@ -75,12 +75,10 @@ def test_trap_23_keyrings_are_not_shared(host_processes: Played, attempt: str, r
     assert host_processes.pair(attempt) == ("possible", refusal)
 
 
-@pytest.mark.xfail(reason="/proc/keys is not covered yet", strict=False)  # as root nothing is listed already
 def test_trap_23_keys_of_the_caller_are_not_listed(host_processes: Played) -> None:
     assert host_processes.pair("see_key_in_proc") == ("possible", "absent")
 
 
-@pytest.mark.xfail(reason="the launcher does not set it yet", strict=True)
 def test_trap_22_the_domain_name_of_the_host_is_hidden(processes: Played) -> None:
     assert processes.pair("find_domain_name") == ("possible", "absent")
 

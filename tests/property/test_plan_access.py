@@ -12,8 +12,11 @@ from bldr.errors import SpecError
 from bldr.model.declarations import Role
 from bldr.model.paths import is_within
 from bldr.model.spec import Access, SandboxSpec
+from bldr.sandbox.host import PathKind
+from bldr.sandbox.linux import steps
 from bldr.sandbox.linux.plan import compile as compile_plan
 from bldr.sandbox.linux.simulate import MountTable, simulate
+from bldr.sandbox.linux.steps import Kind, Where
 from bldr.sandbox.resolve import resolve
 from bldr.sandbox.resolved import ResolvedSpec, follow_links
 from tests.property.plan_hosts import UNIVERSE, MemoryHost, random_host, random_spec
@@ -80,6 +83,27 @@ def test_without_links_each_path_shows_the_file_that_was_declared(seed: int) -> 
                 assert table.host_path(path) == declared or below, path
             if spec.access(path) == Access.NONE:
                 assert table.host_path(path) == ""
+
+
+@given(seeds)
+def test_every_mountpoint_exists_and_every_source_is_there(seed: int) -> None:
+    """Asks the host, step by step, what the kernel would ask it. ``MemoryHost`` refuses to look through a link."""
+    for host, _, resolved in cases(seed, links=True):
+        table = MountTable()
+        for step in compile_plan(resolved).steps:
+            if isinstance(step, steps.Bind):
+                assert is_mountable(host.lstat_kind(step.source), step.kind), step
+            if isinstance(step, steps.Bind | steps.Mask) and step.where == Where.INSIDE:
+                assert is_mountable(host.lstat_kind(table.host_path(step.at)), step.kind), step
+            elif isinstance(step, steps.MountScratch | steps.MakeSkeleton) and step.where == Where.INSIDE:
+                assert host.lstat_kind(table.host_path(step.at)) == PathKind.DIR, step
+            elif isinstance(step, steps.ShowLink):
+                assert host.readlink(table.host_path(step.at)) == step.target, step
+            table.execute(step)
+
+
+def is_mountable(found: str, kind: str) -> bool:
+    return found == PathKind.DIR if kind == Kind.DIR else found in (PathKind.FILE, PathKind.DEVICE)
 
 
 @given(seeds)

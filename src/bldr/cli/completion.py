@@ -231,10 +231,8 @@ def _fish() -> str:
     for verb in VERBS:
         guard = "__bldr_options_of" if verb.takes == COMMAND else "__bldr_verb"
         lines += [f"complete -c bldr -n '{guard} {verb.name}' {_fish_option(option)}" for option in verb.options]
-        if verb.takes == COMMAND:
-            words = f"(__fish_complete_subcommand --fcs-skip=2 {valued})"
-        else:
-            words = " ".join(verb.words)
+        subcommand = f"(__fish_complete_subcommand --fcs-skip=2 {valued})"
+        words = subcommand if verb.takes == COMMAND else " ".join(verb.words)
         if words:
             lines.append(f"complete -c bldr -n '__bldr_verb {verb.name}' -a {_quoted(words)}")
     return "\n".join(lines) + "\n"

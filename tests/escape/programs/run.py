@@ -45,20 +45,22 @@ def play_apart(attempt, places):
             json.dump(play(attempt, places), report)
         os._exit(0)
     os.close(writer)
-    report = b""
+    content = b""
     poller = select.poll()
     poller.register(reader, select.POLLIN)
     while poller.poll(DEADLINE_MS):
         chunk = os.read(reader, 65536)
         if not chunk:
             break
-        report += chunk
+        content += chunk
     else:
         os.kill(pid, signal.SIGKILL)
     os.close(reader)
     _, status = os.waitpid(pid, 0)
     return (
-        json.loads(report) if report else {"outcome": f"ended with {os.waitstatus_to_exitcode(status)}", "value": None}
+        json.loads(content)
+        if content
+        else {"outcome": f"ended with {os.waitstatus_to_exitcode(status)}", "value": None}
     )
 
 

@@ -263,6 +263,60 @@ def test_a_file_in_the_place_of_a_mountpoint_is_replaced() -> None:
     assert [child.at for child in resolved.grafts[0].children] == ["/w/u"]
 
 
+def test_rebuilt_directories_nest() -> None:
+    host = MemoryHost({"/w/a/f": "file", "/w/b/f": "file"})
+    spec = strict().carve().input("/w").temp("/w/new").temp("/w/a/new").build()
+
+    resolved = resolve(spec, host=host)
+
+    assert [(graft.at, [child.at for child in graft.children]) for graft in resolved.grafts] == [
+        ("/w", ["/w/b"]),
+        ("/w/a", ["/w/a/f"]),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["dir", "-> f"])
+def test_a_file_is_not_mounted_on_something_else(kind: str) -> None:
+    host = MemoryHost({"/w/x": kind, "/w/f": "file", "/other": "file"})
+
+    resolved = resolve(strict().input("/w").input("/other", "/w/x").build(), host=host)
+
+    if kind == "dir":
+        assert [child.at for child in resolved.grafts[0].children] == ["/w/f"]
+    else:
+        assert ("input", "/w/f", "/other") in declared(resolved)
+
+
+def test_a_hole_behind_a_link_is_hidden_where_the_link_leads() -> None:
+    host = MemoryHost({"/w/link": "-> src", "/w/src/key": "file", "/w/src/a": "file"})
+    spec = strict().input(PathSet.subtree("/w") - PathSet.subtree("/w/link/key")).build()
+
+    resolved = resolve(spec, host=host)
+    table = simulate(compile_plan(resolved))
+
+    assert [table.access(path) for path in ("/w/src/key", "/w/link/key", "/w/link/a")] == ["none", "none", "read"]
+    assert resolved.effective().access("/w/src/key") == Access.NONE
+
+
+def test_an_output_behind_two_links_is_writable_where_they_lead() -> None:
+    host = MemoryHost({"/w/link": "-> src", "/w/src/out": "-> /w/real", "/w/real": "dir"})
+
+    sets = resolve(strict().carve().input("/w").output("/w/link/out").build(), host=host).effective()
+
+    assert sets.outputs == PathSet.subtree("/w/real")
+
+
+def test_what_the_caller_shows_at_the_place_of_a_toolchain_wins() -> None:
+    host = MemoryHost({"/bin": "-> usr/bin", "/usr/bin/sh": "file", "/mine": "dir"})
+    for builder in (strict().input("/mine", "/usr/bin"), strict().output("/mine", "/usr/bin")):
+        resolved = resolve(with_toolchain(builder.build(), ["/bin"]), host=host)
+        table = simulate(compile_plan(resolved))
+
+        assert table.host_path("/bin/sh") == "/mine/sh"
+        assert resolved.absent == ("/bin",)
+        assert resolved.effective().access("/usr/bin") == table.access("/bin")
+
+
 def test_nothing_is_rebuilt_when_every_mountpoint_exists() -> None:
     host = MemoryHost({"/w/out": "dir", "/w/tmp": "dir", "/w/f": "file"})
 
@@ -397,6 +451,12 @@ def test_nested_outputs_become_one_bind() -> None:
     host = MemoryHost({"/o/p": "dir"})
 
     assert declared(resolve(strict().output("/o").output("/o/p").build(), host=host)) == [("output", "/o", "/o")]
+
+
+def test_nested_temps_become_one() -> None:
+    resolved = resolve(strict().temp("/t").temp("/t/x").build(), host=MemoryHost({}))
+
+    assert declared(resolved) == [("temp", "/t", "")]
 
 
 def test_five_thousand_inputs_cost_one_look_at_each_of_them_and_each_directory() -> None:

@@ -8,6 +8,7 @@ changed, and whatever cannot be read counts as unknown.
 from __future__ import annotations
 
 import os
+import sys
 
 from bldr.model.value import value
 
@@ -85,7 +86,7 @@ def read_facts(root: str = "/", *, interpreter: str = "") -> HostFacts:
 
     Args:
         root: Where ``/proc``, ``/sys`` and the marks of containers are looked for; a test gives a tree of its own.
-        interpreter: Path of the Python that runs bldr.
+        interpreter: Path of the Python that runs bldr; this one by default.
     """
     status = _fields(_text(root, "proc/self/status"))
     mounts = _mounts(_text(root, "proc/self/mountinfo", _MOUNTINFO))
@@ -111,7 +112,7 @@ def read_facts(root: str = "/", *, interpreter: str = "") -> HostFacts:
         nested=tuple(_text(root, "proc/self/uid_map").split()) not in (_WHOLE_MAP, ()),
         cgroup=("hybrid" if "cgroup" in kinds else "v2") if cgroup2 else ("v1" if "cgroup" in kinds else "none"),
         controllers=tuple(controllers),
-        interpreter=interpreter,
+        interpreter=interpreter or os.path.realpath(sys.executable),
     )
 
 

@@ -67,7 +67,7 @@ _TABLE = (
 
 def probe_linux() -> HostReport:
     """Try every mechanism."""
-    facts = read_facts(interpreter=os.path.realpath(sys.executable))
+    facts = read_facts()
     report = run_trials("root" if facts.is_host_root else "user")
     return HostReport("linux-namespaces", _told(facts), findings_of(report, facts))
 

@@ -26,6 +26,18 @@ _NEWEST_NEEDED = (5, 10)
 _MOUNTING = ("private-mounts", "new-root", "devices", "pivot", "devpts", "seal", "bind", "hostname")
 
 
+# System calls and features that are tried alone: since when they exist.
+_SINCE = {
+    "clone3": "5.3",
+    "pidfd": "5.3",
+    "openat2": "5.6",
+    "close-range": "5.9",
+    "overlay": "5.11",
+    "mount-setattr": "5.12",
+    "seccomp-notify": "5.0",
+}
+
+
 def explain_failure(stage: str, errno: int, facts: HostFacts) -> Explanation:
     """Say why a stage failed.
 
@@ -41,6 +53,10 @@ def explain_failure(stage: str, errno: int, facts: HostFacts) -> Explanation:
     """
     if stage in ("user-namespace", "namespaces"):
         return _namespace(errno, facts)
+    if stage.endswith("-namespace"):
+        return _inner_namespace(stage, errno, facts)
+    if stage in _SINCE:
+        return _newer_call(stage, errno, facts)
     if stage == "map-identity":
         return _maps(errno, facts)
     if stage == "proc":
@@ -63,10 +79,8 @@ def _namespace(errno: int, facts: HostFacts) -> Explanation:
         return _namespace_limit(facts)
     if errno == errnos.EACCES:
         return _security_module("user namespaces are denied", facts, "sandbox.userns-denied")
-    if errno == errnos.ENOSYS and not facts.kernel_is_older_than(5, 3):
-        return _container_filter(facts)
     if errno == errnos.ENOSYS:
-        return _old_kernel("clone3", "5.3", facts)
+        return _newer_call("clone3", errno, facts)
     if errno == errnos.EINVAL:
         return (
             "this kernel is built without user namespaces",
@@ -91,7 +105,38 @@ def _namespace(errno: int, facts: HostFacts) -> Explanation:
         )
     if facts.apparmor_restricts:
         return _apparmor_restriction(facts)
+    if _is_confined(facts.label):
+        return _security_module("user namespaces are denied", facts, "sandbox.userns-denied")
+    if "apparmor" in facts.lsms:
+        return _apparmor_restriction(facts, certain=False)
     return _unknown("user-namespace", errno)
+
+
+def _inner_namespace(stage: str, errno: int, facts: HostFacts) -> Explanation:
+    """One of the other namespaces, which a new user namespace has the right to make."""
+    if errno == errnos.ENOSPC:
+        return _namespace_limit(facts)
+    if errno in (errnos.EPERM, errnos.EACCES):
+        return _capabilities_taken(f"a {stage.replace('-', ' ')} is denied inside a user namespace", errno, facts)
+    if errno == errnos.EINVAL:
+        return (
+            f"this kernel is built without the {stage.replace('-', ' ')}",
+            "use a kernel of a distribution, which has all of them",
+            "sandbox.kernel-too-old",
+        )
+    return _unknown(stage, errno)
+
+
+def _newer_call(stage: str, errno: int, facts: HostFacts) -> Explanation:
+    since = _SINCE[stage]
+    major, minor = map(int, since.split("."))
+    if facts.kernel_is_older_than(major, minor):
+        return _old_kernel(stage, since, facts)
+    if errno in (errnos.ENOSYS, errnos.EPERM) and facts.seccomp == 2:
+        return _container_filter(facts)
+    if stage == "overlay" and errno == errnos.ENODEV:
+        return "the overlay file system is not there", "sudo modprobe overlay", "sandbox.setup"
+    return _unknown(stage, errno)
 
 
 def _namespace_limit(facts: HostFacts) -> Explanation:
