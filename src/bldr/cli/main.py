@@ -23,11 +23,16 @@ INTERRUPTED = 130  # 128 + SIGINT
 OUTPUT_CLOSED = 141  # 128 + SIGPIPE, what a program in C would report
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``bldr`` with these arguments (default: those of the process) and return its exit status."""
+def main(arguments: Sequence[str] | None = None, *, dispatch: Callable[[list[str]], int] | None = None) -> int:
+    """Run ``bldr`` and return its exit status.
+
+    Args:
+        arguments: Those of the process by default.
+        dispatch: What runs the verb; a test gives one that fails.
+    """
     _open_missing_streams()
     try:
-        return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        return (dispatch or _dispatch)(list(sys.argv[1:] if arguments is None else arguments))
     except UsageError as error:
         complain(error)
         return USAGE
