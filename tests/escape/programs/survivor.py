@@ -23,7 +23,7 @@ if os.fork() == 0:  # noqa: TID251  this process has one thread
         fcntl.flock(os.open(lock, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
         os.write(writer, b".")
         os.close(writer)
-        open(f"{ready}.stop", "rb").close()  # noqa: SIM115  a FIFO, which nobody ever opens inside
+        open(f"{ready}.stop", "rb").close()  # a FIFO, which nobody ever opens inside
     os._exit(0)
 os.close(writer)
 os.wait()
