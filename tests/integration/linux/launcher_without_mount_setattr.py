@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from typing import Any
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "src"))
 
@@ -12,7 +13,7 @@ from _bldr_launcher import init, server, syscalls
 class OldKernel:
     """Every system call but one."""
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(syscalls, name)
 
     def mount_setattr(self, *_arguments: object, **_options: object) -> None:
