@@ -84,7 +84,17 @@ def private_mounts(kernel: Kernel = syscalls) -> None:
 
 
 def fresh_root(kernel: Kernel = syscalls) -> int:
-    """Mount a tmpfs on ``/``, enter it and return its descriptor."""
+    """Mount a tmpfs on ``/`` and make it the working directory.
+
+    Args:
+        kernel: The system calls; a test puts one that fails in its place.
+
+    Returns:
+        The descriptor of its root, which the caller owns.
+
+    Raises:
+        OSError: The file system cannot be made or mounted.
+    """
     context = kernel.fsopen(b"tmpfs")
     try:
         kernel.fsconfig(context, syscalls.FSCONFIG_SET_STRING, b"source", b"bldr")

@@ -205,7 +205,18 @@ class Launcher:
             os.close(self.waiting.pop()[1])
 
     def hand_over(self, data: bytes, fds: list[int]) -> int:
-        """Pass the request on to an init; returns the socket to it."""
+        """Pass the request on to an init, and the trees that it needs.
+
+        Args:
+            data: The request, or anything when a fifth descriptor holds it.
+            fds: Status, the three streams [, memfd with the request]; they stay the caller's to close.
+
+        Returns:
+            The socket to the init, for the caller to close.
+
+        Raises:
+            OSError: No init can be started, or it cannot be reached.
+        """
         whole = os.pread(fds[4], os.fstat(fds[4]).st_size, 0) if len(fds) == 5 else data
         uid = int(wire.unpack(whole)[1])
         link: int | None = None
@@ -228,7 +239,17 @@ class Launcher:
         return link
 
     def clone(self, uid: int) -> tuple[int, int]:
-        """Start an init in new namespaces; returns ``(pid, socket to it)``."""
+        """Start an init in new namespaces.
+
+        Args:
+            uid: The id inside.
+
+        Returns:
+            Its process number, and the socket to it.
+
+        Raises:
+            OSError: The host refuses the process, a namespace or the maps.
+        """
         ours, theirs = channel.pair()
         try:
             pid = self.kernel.clone3(NAMESPACES, _signal.SIGCHLD)
@@ -287,8 +308,18 @@ class Launcher:
     def open_source(self, source: bytes, *, is_temp: bool) -> tuple[int, bool]:
         """Copy the mounts at a path, detached.
 
-        As real root the copy shows the caller's files as inside-root's, through an id map. Returns the descriptor and
-        whether that worked; for a user nothing has to be mapped.
+        As real root the copy shows the caller's files as inside-root's, through an id map; for a user nothing has to
+        be mapped.
+
+        Args:
+            source: Host path.
+            is_temp: Whether it is a scratch directory, which is given away where it cannot be mapped.
+
+        Returns:
+            The descriptor, and whether the ids are the caller's.
+
+        Raises:
+            OSError: The path cannot be opened.
         """
         flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE | os.O_CLOEXEC
         fd = self.kernel.open_tree(syscalls.AT_FDCWD, source, flags)

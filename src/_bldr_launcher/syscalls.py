@@ -245,9 +245,16 @@ def _failure(call: str, *arguments: object) -> OSError:
 
 
 def clone3(flags: int, exit_signal: int) -> int:
-    """Start a child with clone3(2); returns 0 in the child, like fork(2).
+    """Start a child with clone3(2), Linux 5.3.
 
     The caller must have one thread: nothing of libc or CPython is told that the process is a new one.
+
+    Args:
+        flags: ``CLONE_*`` of <linux/sched.h>.
+        exit_signal: What the parent gets when the child ends.
+
+    Returns:
+        The number of the child; 0 in the child, like fork(2).
     """
     args = clone_args(flags=flags, exit_signal=exit_signal)
     pid = _clone3(ctypes.byref(args), ctypes.sizeof(args))
@@ -357,7 +364,15 @@ def personality(persona: int) -> None:
 
 
 def prctl(option: int, argument: int | bytes = 0) -> int:
-    """prctl(2) for the options with at most one argument; unused ones must be 0."""
+    """prctl(2) for the options with at most one argument; unused ones must be 0.
+
+    Args:
+        option: ``PR_*`` of <linux/prctl.h>.
+        argument: A number, or text whose address is given.
+
+    Returns:
+        What the option returns; 0 for those that only set something.
+    """
     word = ctypes.cast(ctypes.c_char_p(argument), ctypes.c_void_p).value if isinstance(argument, bytes) else argument
     answer = _prctl(option, word, 0, 0, 0)
     if answer < 0:

@@ -27,12 +27,13 @@ def play(world: str) -> dict[str, object]:
     watched = [f"{tree.source}/opened", f"{tree.source}/sub/secret", f"{tree.source}/new", single]
     executor = HermeticExecutor.create(with_tree(tree).input(single).build())
     with executor.start(["python3", "-c", LOOK, *watched], stdin="pipe", stdout="pipe") as session:
-        assert session.stdin is not None
-        assert session.stdout is not None
+        stdin, stdout = session.stdin, session.stdout
+        assert stdin is not None
+        assert stdout is not None
 
         def look() -> list[str]:
-            session.stdin.write(b"look\n")
-            return session.stdout.readline().decode().strip().split("|")
+            stdin.write(b"look\n")
+            return stdout.readline().decode().strip().split("|")
 
         before = look()
         with open(f"{tree.source}/opened", "w", encoding="utf-8") as file:
@@ -46,7 +47,7 @@ def play(world: str) -> dict[str, object]:
             file.write("second\n")
         os.rename(f"{single}.new", single)
         after = look()
-        session.stdin.close()
+        stdin.close()
         status = session.wait(BOUND).exit_code
     with open(f"{tree.source}/sub/secret", encoding="utf-8") as file:
         outside = file.read()

@@ -27,7 +27,9 @@ def play(world: str) -> dict[str, object]:
     os.chmod(f"{tree.source}/setuid-id", 0o4755)
     executor = HermeticExecutor.create(with_tree(tree).build())
     answer = tried(executor, "identity", tree.places(archive=archive))
-    owners = {name: _owner(f"{tree.out}/{name}") for name in ("given", "unpacked/theirs", "unpacked/nobodys", "installed")}
+    owners = {
+        name: _owner(f"{tree.out}/{name}") for name in ("given", "unpacked/theirs", "unpacked/nobodys", "installed")
+    }
     somebody = HermeticExecutor.create(with_tree(tree).uid(1000).build())
     return answer | {
         "owners": owners,

@@ -23,4 +23,4 @@ class OldKernel:
 if __name__ == "__main__":
     init.close_all_but(int(sys.argv[1]))
     os.setsid()
-    server.serve(int(sys.argv[1]), sys.argv[2], ready=int(sys.argv[3]), kernel=OldKernel())  # type: ignore[arg-type]  # __getattr__ has the rest
+    server.serve(int(sys.argv[1]), sys.argv[2], ready=int(sys.argv[3]), kernel=OldKernel())

@@ -12,8 +12,8 @@ from bldr import __version__
 from bldr.cli import main as cli
 from bldr.cli.help import overview, verb_page
 from bldr.cli.messages import OutputClosedError
-from bldr.cli.options import UsageError
-from bldr.cli.verbs import VERBS, Verb
+from bldr.cli.options import UsageError, Verb
+from bldr.cli.verbs import VERBS
 from bldr.errors import BldrError, GuaranteeUnavailableError, InvalidCommandError, InvalidPathError
 
 
