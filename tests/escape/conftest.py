@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,15 @@ class Theatre:
             for name in files:
                 os.chmod(os.path.join(parent, name), 0o644)
         subprocess.run([SYSTEM_PYTHON, "-m", "compileall", "-q", str(self.code)], check=True)
-        self.played: dict[tuple[str, str], Played | str] = {}
+        self.played: dict[tuple[str, str, tuple[str, ...]], Played | str] = {}
 
-    def run(self, who: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    def run(
+        self, who: str, *arguments: str, prefix: Sequence[str] = (), **options: Any
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run the system interpreter as somebody, with bldr and the scenes on its path."""
         home = self.home(who)
         environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONPATH": f"{self.code / 'src'}:{self.code}"}
-        argv = [SYSTEM_PYTHON, *arguments]
+        argv = [*prefix, SYSTEM_PYTHON, *arguments]
         if who.startswith("nested-"):
             variables = [f"PYTHONPATH={environment['PYTHONPATH']}", "NESTED=1"]
             sandbox = ["run", "-q", "--allow-userns", "-i", str(self.code), "-o", str(home)]
@@ -96,14 +98,16 @@ class Theatre:
                 os.chown(home, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
         return home
 
-    def play(self, who: str, scene: str) -> Played:
-        if (who, scene) not in self.played:
-            done = self.run(who, "-m", "tests.escape.stage", scene, str(self.home(who) / scene))
+    def play(self, who: str, scene: str, *, prefix: tuple[str, ...] = ()) -> Played:
+        """Play a scene, behind the words of another program where it needs one."""
+        key = (who, scene, prefix)
+        if key not in self.played:
+            done = self.run(who, "-m", "tests.escape.stage", scene, str(self.home(who) / scene), prefix=prefix)
             if done.returncode:
-                self.played[who, scene] = f"status {done.returncode}\n{done.stderr.decode(errors='replace')}"
+                self.played[key] = f"status {done.returncode}\n{done.stderr.decode(errors='replace')}"
             else:
-                self.played[who, scene] = Played(json.loads(done.stdout))
-        played = self.played[who, scene]
+                self.played[key] = Played(json.loads(done.stdout))
+        played = self.played[key]
         if isinstance(played, str):
             pytest.fail(f"the scene {scene} could not be played as {who}: {played}", pytrace=False)
         return played
