@@ -4,8 +4,8 @@ Messages, all in the format of ``wire``::
 
     1  launcher → init     request: what to set up and what to run; descriptors: status, stdin, stdout, stderr
                            [, memfd with the request]
-       launcher → init     "trees" marks; the detached mounts of the sources, or "failed" errno, text
-       init → launcher     one byte for each message of trees, which bounds how many descriptors are under way
+       launcher → init     "trees" marks answer; the detached mounts of the sources, or "failed" errno, text
+       init → launcher     one byte where an answer is wanted, which bounds how many descriptors are under way
     2  init → supervisor   "failed"  step, operation, errno, text          the command did not start
                            "absent"  errno, path                           the command cannot be executed
                            "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
@@ -274,19 +274,18 @@ class _Trees:
         Raises:
             OSError: What the launcher met when it opened the source.
         """
-        if not self._ready:
+        while not self._ready:
             data, fds = channel.receive(self._link, wire.LARGEST_INLINE, TREES_PER_MESSAGE)
             if not data:
                 os._exit(0)
             kind, *words = wire.unpack(data)
-            self._ready = list(zip(fds, (mark == 49 for mark in words[0]), strict=True)) if kind == b"trees" else []
-            if kind == b"failed" or not self._ready:
+            if kind == b"failed":
                 raise OSError(int(words[0]), os.fsdecode(words[1]))
-            try:
-                channel.send(self._link, b"a")
-            except BrokenPipeError:
-                pass  # that was the last message, and the launcher waits for nothing more
+            marks, answer = words
+            self._ready = [(fd, mark == ord("1")) for fd, mark in zip(fds, marks, strict=True)]
             self._ready.reverse()
+            if answer == b"1":
+                channel.send(self._link, b"a")
         return self._ready.pop()
 
 

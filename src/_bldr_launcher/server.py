@@ -272,38 +272,51 @@ class Launcher:
 
         The sandbox has left the host's files behind already; and as real root it could neither reach nor own them.
         """
-        under_way = 0
-        fds: list[int] = []
-        marks: list[bytes] = []
-        last = max((number for number, step in enumerate(request.steps) if step[0] in MOUNTING), default=-1)
+        mounting = [(number, step) for number, step in enumerate(request.steps) if step[0] in MOUNTING]
+        size = init.TREES_PER_MESSAGE
+        parts = [mounting[start : start + size] for start in range(0, len(mounting), size)]
+        answers = 0  # that have been asked for and not been read
         try:
-            for number, (operation, *arguments) in enumerate(request.steps[: last + 1]):
-                if operation not in MOUNTING:
-                    continue
+            for index, part in enumerate(parts):
+                if answers == MESSAGES_UNDER_WAY:
+                    os.read(link, 1)
+                    answers -= 1
+                # No answer may be left unread: closing the socket would then reset it, and what was sent be lost.
+                answer = index + MESSAGES_UNDER_WAY < len(parts)
+                complete = self.send_part(link, request, [step for _, step in part], answer=answer)
+                answers += answer
+                if not complete:
+                    break
+            while answers:
+                os.read(link, 1)
+                answers -= 1
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # init met a failure of its own and has reported it
+
+    def send_part(self, link: int, request: init.Request, part: list[list[bytes]], *, answer: bool) -> bool:
+        """Send the trees of some steps; False when one could not be opened, which init is told in its place."""
+        fds: list[int] = []
+        marks = b""
+        failure: list[bytes] = []
+        try:
+            for operation, *arguments in part:
                 source = arguments[0] if operation == b"bind" else request.scratch + b"/" + arguments[0]
                 try:
                     fd, mapped = self.open_source(source, is_temp=operation == b"temp")
                 except OSError as error:
-                    if fds:
-                        channel.send(link, wire.pack([b"trees", b"".join(marks)]), fds)
-                    text = os.fsencode(str(error.args[-1]))
-                    channel.send(link, wire.pack([b"failed", str(error.errno).encode(), text]))
-                    return
+                    failure = [b"failed", str(error.errno).encode(), os.fsencode(str(error.args[-1]))]
+                    break
                 fds.append(fd)
-                marks.append(b"1" if mapped else b"0")
-                if len(fds) == init.TREES_PER_MESSAGE or number == last:
-                    if under_way == MESSAGES_UNDER_WAY:
-                        if not os.read(link, 1):
-                            return
-                        under_way -= 1
-                    channel.send(link, wire.pack([b"trees", b"".join(marks)]), fds)
-                    under_way += 1
-                    _close_all(fds)
-                    marks = []
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # init met a failure of its own and has reported it
+                marks += b"1" if mapped else b"0"
+            if fds:
+                channel.send(link, wire.pack([b"trees", marks, b"1" if answer else b"0"]), fds)
+            elif answer:
+                channel.send(link, wire.pack([b"trees", b"", b"1"]))
+            if failure:
+                channel.send(link, wire.pack(failure))
         finally:
             _close_all(fds)
+        return not failure
 
     def open_source(self, source: bytes, *, is_temp: bool) -> tuple[int, bool]:
         """Copy the mounts at a path, detached.

@@ -38,7 +38,7 @@ def unknown_verb(name: str) -> UsageError:
     if near:
         hint = f"did you mean 'bldr {near}'?"
     elif name.startswith("-"):
-        hint = "bldr --help"
+        hint = f"options of a verb stand after it: bldr VERB {name}"
     else:
         hint = f"to run a command: bldr run -- {name}"
     kind = "option" if name.startswith("-") else "verb"

@@ -168,7 +168,8 @@ def _following(option: Option, spelling: str, arguments: Sequence[str], index: i
 def _unknown(verb: Verb, spelling: str, *, whole: str = "") -> UsageError:
     """The error for an option that does not exist; ``whole`` is the argument in which a letter stood."""
     bundled = len(whole) > 2
-    near = nearest(f"-{whole}" if bundled else spelling, [f"--{option.name}" for option in verb.options])
+    word = f"-{whole}" if len(whole) > 4 else "" if bundled else spelling  # a few letters resemble too much
+    near = nearest(word, [f"--{option.name}" for option in verb.options])
     return UsageError(
         f"unknown option {spelling}" + (f" in {whole!r}" if bundled else ""),
         hint=f"did you mean {near}?" if near else f"bldr help {verb.name} lists the options",

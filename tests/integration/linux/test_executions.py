@@ -276,3 +276,19 @@ def test_leftovers_of_a_killed_launcher_are_removed_by_the_next(tmp_path: Path) 
         first.stop()
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [63, 64, 65, 1000, 5000])
+def test_thousands_of_inputs_are_shown(tmp_path: Path, launcher: Launcher, count: int) -> None:
+    builder = specification()
+    for number in range(count):
+        path = tmp_path / f"directory {number % 50}" / f"file {number}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(str(number))
+        builder.input(path)
+
+    result = HermeticExecutor.create(builder.build(), launcher=launcher).execute(
+        ["sh", "-c", f"find '{tmp_path}' -type f | wc -l; cat '{path}'"]
+    )
+
+    assert result.stdout.decode() == f"{count}\n{count - 1}"
