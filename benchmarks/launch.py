@@ -1,128 +1,156 @@
-"""What a sandbox costs: the library warm, the command line cold, and many threads, beside bubblewrap in the same run.
+"""How long it takes to run ``true``: bare, in a sandbox of bldr, and in those of its peers, in turns.
 
-Prints one JSON object. Times are milliseconds; quote the median and the minimum, and the ratio to the peer.
-Usage: ``python benchmarks/launch.py [RUNS]``.
+python benchmarks/launch.py [--rounds N]     prints one JSON object
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
-import platform
 import shutil
-import subprocess
 import sys
+import sysconfig
 import threading
-import time
 from collections.abc import Callable
+from pathlib import Path
 
-from bldr import HermeticExecutor, SandboxSpecBuilder, __version__
+from measuring import host, peers
+from measuring.timing import budget, in_turns, ratio, summary
 
-INPUTS = [path for path in ("/usr", "/lib", "/lib64", "/bin", "/etc") if os.path.exists(path)]
-THREADS, RUNS_A_THREAD = 64, 20
+from bldr import HermeticExecutor, SandboxSpecBuilder
+
+TRUE = [peers.TRUE]
+THREADS, RUNS_PER_THREAD = 64, 20
+IDLE = 0.02  # seconds between two requests of somebody who is not in a hurry
+
+Cases = dict[str, Callable[[], object]]
 
 
 def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    bubblewrap = shutil.which("bwrap")
-    report: dict[str, object] = {
-        "bldr": __version__,
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "uid": os.getuid(),
-        "cpus": os.cpu_count(),
-        "bubblewrap": version(bubblewrap),
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=300, help="how often each case is timed")
+    rounds = parser.parse_args().rounds
+    description = host.describe()
+    spec = SandboxSpecBuilder.create().temp("/tmp")
+    for path in peers.base_inputs():
+        spec.input(path)
+    executor = HermeticExecutor.create(spec.build())
+    result = executor.execute(TRUE)
+    if not (result.success and result.hermetic):
+        raise SystemExit(f"true did not run hermetically: {result.stderr!r} {result.guarantees}")
+    report = {
+        "benchmark": "launch",
+        "host": description,
+        "peers": peers.versions(),
+        "warm": warm(executor, rounds),
+        "idle": idle(executor, rounds),
+        "cold": cold(max(10, rounds // 5)),
+        "threads": threads(executor, max(3, rounds // 60)),
     }
-    builder = SandboxSpecBuilder.create()
-    for path in INPUTS:
-        builder.input(path)
-    executor = HermeticExecutor.create(builder.build())
-
-    def library() -> None:
-        assert executor.execute(["/usr/bin/true"], stdout="discard", stderr="discard").exit_code == 0
-
-    warm = {"bldr": library, "posix_spawn": lambda: spawn(["/usr/bin/true"])}
-    cold = {"python -I -c pass": lambda: spawn([sys.executable, "-I", "-c", "pass"])}
-    script = os.path.join(os.path.dirname(sys.executable), "bldr")
-    if os.path.exists(script):
-        cold["bldr run"] = lambda: spawn([script, "run", "--", "true"])
-    if bubblewrap:
-        warm["bubblewrap"] = lambda: spawn(bubblewrap_command(bubblewrap))
-    report["library_warm"] = with_ratio(interleaved(warm, runs), "bldr", "bubblewrap")
-    report["library_idle_between"] = interleaved({"bldr": library}, max(10, runs // 4), pause=0.02)
-    report["command_line_cold"] = with_ratio(interleaved(cold, max(10, runs // 4)), "bldr run", "python -I -c pass")
-    threaded = {"bldr": in_threads(library)}
-    if bubblewrap:
-        threaded["bubblewrap"] = in_threads(warm["bubblewrap"])
-    report["64_threads_of_20_runs_total"] = threaded
     json.dump(report, sys.stdout, indent=2)
     print()
 
 
-def version(program: str | None) -> str | None:
-    if program is None:
-        return None
-    return subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def bubblewrap_command(program: str) -> list[str]:
-    command = [program, "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]
-    for path in INPUTS:
-        if os.path.islink(path):
-            command += ["--symlink", os.readlink(path), path]
-        else:
-            command += ["--ro-bind", path, path]
-    return [*command, "/usr/bin/true"]
-
-
-def spawn(argv: list[str]) -> None:
-    _, status = os.waitpid(os.posix_spawn(argv[0], argv, dict(os.environ)), 0)
-    assert status == 0, argv
-
-
-def interleaved(programs: dict[str, Callable[[], None]], runs: int, pause: float = 0.0) -> dict[str, object]:
-    """Run all programs in turn, so that a change of the machine's speed meets each alike."""
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for turn in range(runs + 5):
-        for name, program in programs.items():
-            if pause:
-                threading.Event().wait(pause)
-            begun = time.perf_counter()
-            program()
-            if turn >= 5:  # warm-up
-                times[name].append((time.perf_counter() - begun) * 1e3)
-    return {name: summary(sorted(values)) for name, values in times.items()}
-
-
-def summary(values: list[float]) -> dict[str, float]:
+def warm(executor: HermeticExecutor, rounds: int) -> dict[str, object]:
+    """Five inputs, one request straight after the other, the caller's streams."""
+    cases: Cases = {
+        "bare posix_spawn": lambda: peers.spawn(TRUE),
+        "bldr": lambda: passed_on(executor),
+        "bldr, output captured": lambda: executor.execute(TRUE),
+    }
+    bubblewrap = peers.bubblewrap(TRUE)
+    if bubblewrap and peers.works(bubblewrap):
+        cases["bubblewrap"] = lambda: peers.spawn(bubblewrap)
+    linux_sandbox = peers.linux_sandbox(TRUE)
+    if linux_sandbox and peers.works(linux_sandbox):
+        cases["linux-sandbox"] = lambda: peers.spawn(linux_sandbox)
+    if sandlock := peers.sandlock(TRUE):
+        cases["sandlock"] = sandlock
+    measured = {name: summary(times) for name, times in in_turns(cases, rounds).items()}
+    to_bubblewrap = ratio(measured, "bldr", "bubblewrap")
     return {
-        "min": round(values[0], 3),
-        "median": round(values[len(values) // 2], 3),
-        "p95": round(values[len(values) * 95 // 100], 3),
+        "measured": measured,
+        "bldr_to_bubblewrap": to_bubblewrap,
+        "budget": budget(to_bubblewrap["median"], 0.55) if to_bubblewrap else None,
     }
 
 
-def with_ratio(times: dict[str, object], ours: str, peer: str) -> dict[str, object]:
-    first, second = times.get(ours), times.get(peer)
-    if isinstance(first, dict) and isinstance(second, dict):
-        times["ratio"] = {key: round(first[key] / second[key], 3) for key in ("min", "median")}
-    return times
+def idle(executor: HermeticExecutor, rounds: int) -> dict[str, object]:
+    """The same with pauses, in which a sandbox can be made ready before it is asked for."""
+    cases: Cases = {"bare posix_spawn": lambda: peers.spawn(TRUE), "bldr": lambda: passed_on(executor)}
+    bubblewrap = peers.bubblewrap(TRUE)
+    if bubblewrap and peers.works(bubblewrap):
+        cases["bubblewrap"] = lambda: peers.spawn(bubblewrap)
+    measured = {name: summary(times) for name, times in in_turns(cases, rounds, pause=IDLE).items()}
+    beyond_bare = measured["bldr"]["median_ms"] - measured["bare posix_spawn"]["median_ms"]
+    return {"pause_ms": IDLE * 1e3, "measured": measured, "beyond_bare_ms": budget(beyond_bare, 0.6)}
 
 
-def in_threads(program: Callable[[], None]) -> float:
-    """Return the milliseconds that 64 threads need for 20 runs each."""
+def cold(rounds: int) -> dict[str, object]:
+    """Each time a new process of the command line, with the options that it has by default."""
+    script = Path(sysconfig.get_path("scripts"), "bldr")
+    if not script.exists():
+        return {"left_out": "the command line is not installed beside this interpreter"}
+    cases: Cases = {
+        "python -I -c pass": lambda: peers.spawn([sys.executable, "-I", "-c", "pass"]),
+        "bldr run -- true": lambda: peers.spawn([str(script), "run", "--", "true"]),
+    }
+    mkosi = shutil.which("mkosi-sandbox")
+    if mkosi:
+        shown = [word for path in peers.base_inputs() for word in ("--ro-bind", path, path)]
+        cases["mkosi-sandbox"] = lambda: peers.spawn([mkosi, *shown, "--", *TRUE])
+    measured = {name: summary(times) for name, times in in_turns(cases, rounds).items()}
+    to_python = ratio(measured, "bldr run -- true", "python -I -c pass")
+    return {
+        "measured": measured,
+        "bldr_to_python": to_python,
+        "budget": budget(to_python["median"], 2.2) if to_python else None,
+    }
+
+
+def threads(executor: HermeticExecutor, rounds: int) -> dict[str, object]:
+    """Many threads that run one command after the other: how long until the last one has finished."""
+    cases: Cases = {
+        "bldr": lambda: from_threads(lambda: passed_on(executor)),
+        "bare posix_spawn": lambda: from_threads(lambda: peers.spawn(TRUE)),
+    }
+    bubblewrap = peers.bubblewrap(TRUE)
+    if bubblewrap and peers.works(bubblewrap):
+        cases["bubblewrap"] = lambda: from_threads(lambda: peers.spawn(bubblewrap))
+    measured = {name: summary(times) for name, times in in_turns(cases, rounds).items()}
+    to_bubblewrap = ratio(measured, "bldr", "bubblewrap")
+    return {
+        "threads": THREADS,
+        "runs_per_thread": RUNS_PER_THREAD,
+        "measured": measured,
+        "bldr_to_bubblewrap": to_bubblewrap,
+        "budget": budget(to_bubblewrap["median"], 1.0) if to_bubblewrap else None,
+    }
+
+
+def passed_on(executor: HermeticExecutor) -> None:
+    """Run ``true`` with the streams of this process, as ``posix_spawn`` does."""
+    if executor.execute(TRUE, stdin="inherit", stdout="inherit", stderr="inherit").exit_code:
+        raise RuntimeError("true did not succeed")
+
+
+def from_threads(run: Callable[[], object]) -> None:
+    errors: list[BaseException] = []
 
     def work() -> None:
-        for _ in range(RUNS_A_THREAD):
-            program()
+        try:
+            for _ in range(RUNS_PER_THREAD):
+                run()
+        except BaseException as error:  # noqa: BLE001 - raised again below, by the thread that asked
+            errors.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(THREADS)]
-    begun = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return round((time.perf_counter() - begun) * 1e3, 1)
+    workers = [threading.Thread(target=work) for _ in range(THREADS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if errors:
+        raise errors[0]
 
 
 if __name__ == "__main__":
