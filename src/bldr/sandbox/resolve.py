@@ -169,7 +169,7 @@ class _Resolution:
         Raises:
             OverlappingPathsError: One does, and not where the spec left a hole in it.
         """
-        if not self._is_mapped:
+        if not (self._is_mapped and self.spec.outputs):
             return
         shown = [one for one in self.places.values() if one.host]
         for alias in aliases(Declaration(one.role, one.at, one.host, origin=one.origin) for one in shown):
@@ -317,7 +317,11 @@ class _Resolution:
         start = self._directories.get(directory)
         if start is None:
             start = self._directories[directory] = self._walk("/", self._host_of("/"), components(directory))
-        return self._walk(*start, components(path)[-1:])[0]
+        here, host = start
+        name = path[path.rfind("/") + 1 :]
+        if not host and join(here, name) not in self.places:
+            return join(here, name)
+        return self._walk(here, host, (name,))[0]
 
     def _walk(self, here: str, host: str, names: tuple[str, ...]) -> tuple[str, str]:
         """Walk on from a place; ``host`` is the host's directory that is shown there, empty if there is none."""
