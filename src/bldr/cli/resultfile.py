@@ -36,6 +36,7 @@ class ResultFile:
                 f"--json {path}: standard output belongs to the command", hint="name a file, or /dev/fd/3 with 3>&1"
             )
         self._path = path
+        self._target = path
         self._draft = ""
         self._fd = -1
 
@@ -44,9 +45,9 @@ class ResultFile:
             if _is_special(self._path):
                 self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
             else:
-                target = os.path.realpath(self._path)  # a link stays a link, and its target is replaced
-                head, tail = os.path.split(target)
-                self._path, draft = target, os.path.join(head, f".{tail}.{os.getpid()}.part")
+                self._target = os.path.realpath(self._path)  # a link stays a link, and its target is replaced
+                head, tail = os.path.split(self._target)
+                draft = os.path.join(head, f".{tail}.{os.getpid()}.part")
                 self._fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
                 self._draft = draft
         except OSError as error:
@@ -69,7 +70,7 @@ class ResultFile:
             fd, self._fd = self._fd, -1
             os.close(fd)
             if self._draft:
-                os.rename(self._draft, self._path)
+                os.rename(self._draft, self._target)
                 self._draft = ""
         except OSError as error:
             raise OSError(error.errno, f"cannot write the result: {error.strerror}", self._path) from error

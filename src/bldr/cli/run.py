@@ -148,8 +148,9 @@ class Interrupts:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        """Put the handlers back; once a signal has come, one more must not interrupt the cleaning up."""
         for signum, before in self._before:
-            _signal.signal(signum, before)  # type: ignore[arg-type]  # it came from getsignal
+            _signal.signal(signum, _signal.SIG_IGN if self._seen else before)  # type: ignore[arg-type]  # from getsignal
         self._before.clear()
 
     def reach(self, session: Interruptible) -> None:

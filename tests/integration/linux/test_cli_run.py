@@ -87,11 +87,14 @@ def test_inputs_outputs_and_temps_are_what_they_are_called(bldr: Run, host_dir: 
     (host_dir / "src").mkdir()
     (host_dir / "out").mkdir()
     (host_dir / "src" / "a").write_text("content", encoding="ascii")
-    script = "cat src/a && cp src/a out/b && echo t > tmp/t && ! echo x 2>/dev/null > src/c && ls tmp"
+    (host_dir / "other").touch()
+    script = "cat /else/a && cp src/a out/b && echo t > tmp/t && ! touch src/c 2>/dev/null && ls . tmp"
+    sets = ("-i", "src", "-o", "out", "-t", "tmp", "-i", "src:/else")
 
-    done = bldr("run", "-i", "src", "-o", "out", "-t", "tmp", "-i", "src:/else", "--", "sh", "-c", script, cwd=host_dir)
+    done = bldr("run", *sets, "--cwd", ".", "--", "sh", "-c", script, cwd=host_dir)
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"contentt\n", b"")
+    (host_dir / "other").unlink()
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"content.:\nout\nsrc\ntmp\n\ntmp:\nt\n", b"")
     assert sorted(path.name for path in host_dir.rglob("*")) == ["a", "b", "out", "src"]
 
 
@@ -99,7 +102,7 @@ def test_the_command_starts_in_the_callers_directory_where_it_is_visible(bldr: R
     (host_dir / "sub").mkdir()
 
     assert bldr("run", "-i", ".", "pwd", cwd=host_dir).stdout.decode().strip() == str(host_dir)
-    assert bldr("run", "-i", "sub", "pwd", cwd=host_dir / "sub").stdout.decode().strip() == "/"
+    assert bldr("run", "-i", "sub", "pwd", cwd=host_dir).stdout.decode().strip() == "/"
     assert bldr("run", "pwd", cwd=host_dir).stdout == b"/\n"
     assert bldr("run", "-i", f"{host_dir}:/src", "--cwd", "/src/sub", "pwd").stdout == b"/src/sub\n"
 
@@ -172,7 +175,9 @@ class TestReports:
     def test_the_result_is_written_to_a_file(self, bldr: Run, host_dir: Path) -> None:
         (host_dir / "out").mkdir()
 
-        done = bldr("run", "--json", "r.json", "-o", "out", "sh", "-c", "echo > out/f; exit 3", cwd=host_dir)
+        done = bldr(
+            "run", "--json", "r.json", "-o", "out", "--cwd", "out", "sh", "-c", "echo > f; exit 3", cwd=host_dir
+        )
 
         result = json.loads((host_dir / "r.json").read_text(encoding="ascii"))
         assert done.returncode == result["exit_code"] == 3
@@ -190,7 +195,7 @@ class TestReports:
     def test_nothing_runs_when_the_result_cannot_be_written(self, bldr: Run, host_dir: Path) -> None:
         (host_dir / "out").mkdir()
 
-        done = bldr("run", "--json", "no/dir/r.json", "-o", "out", "touch", "out/ran", cwd=host_dir)
+        done = bldr("run", "--json", "no/dir/r.json", "-o", "out", "--cwd", "out", "touch", "ran", cwd=host_dir)
 
         assert done.returncode == 125
         assert done.stderr.startswith(b"bldr: cannot write the result: No such file or directory 'no/dir/r.json'\n")

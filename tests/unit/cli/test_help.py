@@ -65,7 +65,7 @@ def test_verbs_of_later_versions_are_no_stubs() -> None:
     [
         ("rnu", "there is no verb 'rnu'", "did you mean 'bldr run'?"),
         ("gcc", "there is no verb 'gcc'", "to run a command: bldr run -- gcc"),
-        ("--verison", "there is no option '--verison'", "bldr --help"),
+        ("--verison", "there is no option '--verison'", "options of a verb stand after it: bldr VERB --verison"),
     ],
 )
 def test_an_unknown_verb_is_an_error_with_the_likely_one(name: str, message: str, hint: str) -> None:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from bldr.cli.run import Interrupts
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = [signal.getsignal(signum) for signum in SIGNALS]
+    yield
+    for signum, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(signum, handler)
 
 
 class FakeSession:
@@ -27,7 +38,7 @@ def send(signum: int) -> None:
     os.kill(os.getpid(), signum)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signum", SIGNALS)
 def test_the_first_signal_is_passed_on_and_the_second_kills(signum: int) -> None:
     session = FakeSession()
 
@@ -68,13 +79,20 @@ def test_the_handlers_are_put_back() -> None:
 
 def test_an_ignored_signal_stays_ignored() -> None:
     """As nohup(1) and the background jobs of a shell want it."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     session = FakeSession()
-    try:
-        with Interrupts() as interrupts:
-            interrupts.reach(session)
-            send(signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+
+    with Interrupts() as interrupts:
+        interrupts.reach(session)
+        send(signal.SIGHUP)
 
     assert session.told == []
+
+
+def test_the_cleaning_up_after_a_signal_is_not_interrupted() -> None:
+    with Interrupts() as interrupts:
+        interrupts.reach(FakeSession())
+        send(signal.SIGTERM)
+
+    send(signal.SIGINT)
+    send(signal.SIGTERM)
