@@ -139,7 +139,7 @@ class _Resolution:
         holes = self.spec.inputs.holes()
         if not holes:
             return
-        declared = {one.at for one in self.spec.declarations}
+        declared = {*[one.at for one in self.spec.declarations], *self.spec.temps.roots()}
         for hole in holes:
             if hole in declared:
                 continue

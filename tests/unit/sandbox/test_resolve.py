@@ -306,6 +306,23 @@ def test_an_output_behind_two_links_is_writable_where_they_lead() -> None:
     assert sets.outputs == PathSet.subtree("/w/real")
 
 
+def test_a_temp_that_comes_back_in_a_hole_follows_the_links_of_the_input() -> None:
+    """A default temp yields to an input, but not where the input has a hole."""
+    host = MemoryHost({"/t/in": "-> /t/real", "/t/real/a": "-> /x/a"})
+    given = PathSet.subtree("/t/in") - PathSet.subtree("/t/in/a")
+    resolved = resolve(strict().input(given).default_temp("/t").build(), host=host)
+
+    table = simulate(compile_plan(resolved))
+
+    assert [table.access(path) for path in ("/t/in/a", "/x/a", "/t/real/b", "/t/b")] == [
+        "write",
+        "write",
+        "read",
+        "write",
+    ]
+    assert resolved.effective().temps.contains("/x/a")
+
+
 def test_what_the_caller_shows_at_the_place_of_a_toolchain_wins() -> None:
     host = MemoryHost({"/bin": "-> usr/bin", "/usr/bin/sh": "file", "/mine": "dir"})
     for builder in (strict().input("/mine", "/usr/bin"), strict().output("/mine", "/usr/bin")):
