@@ -16,6 +16,8 @@ def play(world: str) -> dict[str, object]:
             path = f"{tree.source}/somebody-elses"
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             os.chown(path, SOMEBODY, SOMEBODY)
+            for directory in (tree.source, tree.out):
+                os.mknod(f"{directory}/device", 0o20600, os.makedev(1, 5))
     before = {name: (control.snapshot(name), attempt.snapshot(name)) for name in ("source", "undeclared")}
     answer = try_both("files", with_tree(attempt), control.places(), attempt.places())
     changed = {

@@ -308,3 +308,15 @@ def make_device(at):
 @as_host_root
 def read_private_file_of_another_user(at):
     return _read(f"{at.source}/somebody-elses")
+
+
+@as_host_root
+def read_device_in_input(at):
+    """The raw disk of the host would be one such device; this one is /dev/zero by another name."""
+    fd = os.open(f"{at.source}/device", os.O_RDONLY)
+    return len(os.read(fd, 4))
+
+
+@as_host_root
+def read_device_in_output(at):
+    os.close(os.open(f"{at.out}/device", os.O_RDONLY))
