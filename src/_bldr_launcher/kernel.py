@@ -31,7 +31,16 @@ if TYPE_CHECKING:
         def open_tree(self, dir_fd: int, path: bytes, flags: int, /) -> int: ...
         def move_mount(self, from_fd: int, from_path: bytes, to_fd: int, to_path: bytes, flags: int, /) -> None: ...
         def mount_setattr(
-            self, dir_fd: int, path: bytes, flags: int, /, *, set_: int = 0, clear: int = 0, userns_fd: int = 0
+            self,
+            dir_fd: int,
+            path: bytes,
+            flags: int,
+            /,
+            *,
+            set_: int = 0,
+            clear: int = 0,
+            propagation: int = 0,
+            userns_fd: int = 0,
         ) -> None: ...
         def fsopen(self, fstype: bytes, /) -> int: ...
         def fsconfig(self, fd: int, command: int, key: bytes | None, text: bytes | None, /) -> None: ...

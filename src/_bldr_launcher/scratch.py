@@ -70,8 +70,8 @@ def remove_leftovers(parent: str) -> None:
 def remove_tree(path: str) -> None:
     """Remove a directory tree without following any link, whatever the modes of its directories.
 
-    Goes through descriptors, one per level that is open at a time, so neither a link that appears meanwhile nor the
-    length of the path matters. What has gone already is no error.
+    Goes from descriptor to descriptor, two at a time, so neither a link that appears meanwhile nor the length of the
+    path nor the limit of open files matters. What has gone already is no error.
 
     Args:
         path: A file, a link or a directory.
@@ -100,39 +100,62 @@ def _remove_entry(parent_fd: int, name: bytes) -> None:
     except OSError as error:
         if error.errno not in (errno.EISDIR, errno.EPERM):  # EPERM is what POSIX says for a directory
             raise
-    stack = [_Level(parent_fd, name)]
-    while stack:
-        level = stack[-1]
-        if level.pending:
-            child = level.pending.pop()
-            if not _unlinked(level.fd, child):
-                stack.append(_Level(level.fd, child))
-        else:
+    top = _identity(parent_fd)
+    current = _open_directory(parent_fd, name)
+    try:
+        stack = [_Level(name, current)]
+        while stack:
+            level = stack[-1]
+            if level.pending:
+                child = level.pending.pop()
+                if not _unlinked(current, child):
+                    current = _replaced(current, _open_directory(current, child))
+                    stack.append(_Level(child, current))
+                continue
             stack.pop()
-            os.close(level.fd)
+            current = _replaced(current, os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=current))
+            if _identity(current) != (stack[-1].identity if stack else top):
+                raise OSError(errno.ESTALE, "a directory was moved while its tree was removed", os.fsdecode(level.name))
             try:
-                os.rmdir(level.name, dir_fd=level.parent_fd)
+                os.rmdir(level.name, dir_fd=current)
             except FileNotFoundError:
                 pass
+    finally:
+        os.close(current)
 
 
 class _Level:
-    """An open directory whose entries are being removed."""
+    """A directory whose entries are being removed. It is not kept open: the way back is ``..``, and is checked."""
 
-    __slots__ = ("fd", "name", "parent_fd", "pending")
+    __slots__ = ("identity", "name", "pending")
 
-    def __init__(self, parent_fd: int, name: bytes) -> None:
-        self.parent_fd = parent_fd
+    def __init__(self, name: bytes, fd: int) -> None:
         self.name = name
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            self.fd = os.open(name, flags, dir_fd=parent_fd)
-        except PermissionError:
-            os.chmod(name, 0o700, dir_fd=parent_fd)  # it is a directory of ours: O_NOFOLLOW said so, or will again
-            self.fd = os.open(name, flags, dir_fd=parent_fd)
-        if os.fstat(self.fd).st_mode & 0o300 != 0o300:
-            os.fchmod(self.fd, 0o700)
-        self.pending = [os.fsencode(entry) for entry in os.listdir(self.fd)]
+        self.identity = _identity(fd)
+        self.pending = [os.fsencode(entry) for entry in os.listdir(fd)]
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
+def _replaced(old: int, new: int) -> int:
+    os.close(old)
+    return new
+
+
+def _open_directory(parent_fd: int, name: bytes) -> int:
+    """Open a directory of ours and make sure that its entries can be removed."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(name, flags, dir_fd=parent_fd)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=parent_fd)  # it is a directory of ours: O_NOFOLLOW said so, or will again
+        fd = os.open(name, flags, dir_fd=parent_fd)
+    if os.fstat(fd).st_mode & 0o300 != 0o300:
+        os.fchmod(fd, 0o700)
+    return fd
 
 
 def _unlinked(directory: int, name: bytes) -> bool:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ALLOW", "assemble", "base_filter", "sandbox_filter"]
 
-# <linux/bpf_common.h>: BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K, BPF_RET|BPF_K
-LD, JEQ, JGE, RET = 0x20, 0x15, 0x35, 0x06
+# <linux/bpf_common.h>: BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K,
+# BPF_JMP|BPF_JSET|BPF_K, BPF_RET|BPF_K
+LD, JEQ, JGE, JSET, RET = 0x20, 0x15, 0x35, 0x45, 0x06
 # <linux/seccomp.h>
 ALLOW = 0x7FFF0000
 ERRNO = 0x00050000
@@ -35,14 +36,15 @@ ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # <asm/unistd_64.h> and <asm-generic/unistd.h>; a test compares them with the headers
 NUMBERS = {
     "x86_64": {
-        "ioctl": 16, "socket": 41, "chown": 92, "fchown": 93, "lchown": 94, "mount": 165, "umount2": 166,
+        "ioctl": 16, "socket": 41, "clone": 56, "chown": 92, "fchown": 93, "lchown": 94, "mount": 165, "umount2": 166,
         "pivot_root": 155, "swapon": 167, "swapoff": 168, "reboot": 169, "init_module": 175, "delete_module": 176,
-        "kexec_load": 246, "add_key": 248, "request_key": 249, "keyctl": 250, "fchownat": 260, "perf_event_open": 298,
-        "fanotify_init": 300, "open_by_handle_at": 304, "setns": 308, "finit_module": 313, "kexec_file_load": 320,
-        "bpf": 321, "userfaultfd": 323,
+        "kexec_load": 246, "unshare": 272, "add_key": 248, "request_key": 249, "keyctl": 250, "fchownat": 260,
+        "perf_event_open": 298, "fanotify_init": 300, "open_by_handle_at": 304, "setns": 308, "finit_module": 313,
+        "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323,
     },
     "aarch64": {
-        "ioctl": 29, "socket": 198, "fchown": 55, "fchownat": 54, "mount": 40, "umount2": 39, "pivot_root": 41,
+        "ioctl": 29, "socket": 198, "clone": 220, "unshare": 97,
+        "fchown": 55, "fchownat": 54, "mount": 40, "umount2": 39, "pivot_root": 41,
         "swapon": 224, "swapoff": 225, "reboot": 142, "init_module": 105, "delete_module": 106, "kexec_load": 104,
         "add_key": 217, "request_key": 218, "keyctl": 219, "perf_event_open": 241, "fanotify_init": 262,
         "open_by_handle_at": 265, "setns": 268, "finit_module": 273, "kexec_file_load": 294, "bpf": 280,
@@ -51,7 +53,7 @@ NUMBERS = {
 }  # fmt: skip
 SHARED_NUMBERS = {
     "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429,
-    "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442,
+    "clone3": 435, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442,
 }  # fmt: skip
 
 NOT_PERMITTED = (
@@ -66,6 +68,7 @@ MOUNT_FAMILY = (
 )  # fmt: skip
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # <asm-generic/ioctls.h>: type into, or paste into, the terminal of somebody else
 AF_PACKET, AF_ALG, AF_VSOCK = 17, 38, 40  # <bits/socket.h>: families that a network namespace does not confine or need
+CLONE_NEWUSER = 0x10000000  # <linux/sched.h>
 SAME_ID = 0xFFFFFFFF  # chown(2): -1 leaves the id as it is
 
 
@@ -156,6 +159,21 @@ def sandbox_filter(*, mounts: bool, chown_succeeds: bool, machine: str = "") -> 
     if key not in _assembled:  # the launcher fills this once, before it forks
         _assembled[key] = _assemble_sandbox_filter(mounts=mounts, chown_succeeds=chown_succeeds, machine=machine)
     return _assembled[key]
+
+
+def userns_filter(machine: str | None = None) -> bytes:
+    """A filter that forbids new user namespaces, for where the limit of them cannot be set.
+
+    The flags of clone3(2) are in memory, where no filter can look; ENOSYS makes the C library use clone(2).
+    """
+    machine = machine or os.uname().machine
+    numbers = {**SHARED_NUMBERS, **NUMBERS[machine]}
+    program = assemble([("clone3", ERRNO | errno.ENOSYS)], machine)[:-8]
+    for name in ("clone", "unshare"):
+        program += _instruction(JEQ, numbers[name], 0, 4) + _instruction(LD, ARGS_OFFSET)
+        program += _instruction(JSET, CLONE_NEWUSER, 0, 1) + _instruction(RET, ERRNO | errno.ENOSPC)
+        program += _instruction(RET, ALLOW)
+    return program + _instruction(RET, ALLOW)
 
 
 _assembled: dict[tuple[bool, bool, str], bytes] = {}

@@ -300,9 +300,10 @@ class Launcher:
         failure: list[bytes] = []
         try:
             for operation, *arguments in part:
-                source = arguments[0] if operation == b"bind" else request.scratch + b"/" + arguments[0]
+                is_temp = operation == b"temp"
+                source = request.scratch + b"/" + arguments[0] if is_temp else arguments[0]
                 try:
-                    fd, mapped = self.open_source(source, is_temp=operation == b"temp")
+                    fd, mapped = self.open_source(source, is_temp=is_temp, is_tree=is_temp or arguments[2] == b"dir")
                 except OSError as error:
                     failure = [b"failed", str(error.errno).encode(), os.fsencode(str(error.args[-1]))]
                     break
@@ -318,7 +319,7 @@ class Launcher:
             _close_all(fds)
         return not failure
 
-    def open_source(self, source: bytes, *, is_temp: bool) -> tuple[int, bool]:
+    def open_source(self, source: bytes, *, is_temp: bool, is_tree: bool) -> tuple[int, bool]:
         """Copy the mounts at a path, detached.
 
         As real root the copy shows the caller's files as inside-root's, through an id map; for a user nothing has to
@@ -327,6 +328,7 @@ class Launcher:
         Args:
             source: Host path.
             is_temp: Whether it is a scratch directory, which is given away where it cannot be mapped.
+            is_tree: Whether it is a directory.
 
         Returns:
             The descriptor, and whether the ids are the caller's.
@@ -336,6 +338,12 @@ class Launcher:
         """
         flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE | os.O_CLOEXEC
         fd = self.kernel.open_tree(syscalls.AT_FDCWD, source, flags)
+        if is_tree:
+            try:
+                self.isolate(fd, devices=source == b"/dev" or source.startswith(b"/dev/"))
+            except OSError:
+                os.close(fd)
+                raise
         if self.mode == b"user":
             return fd, True
         # A mount below that cannot be mapped must not keep the top one from it.
@@ -351,6 +359,21 @@ class Launcher:
         if is_temp:
             os.chown(source, SANDBOX_ID, SANDBOX_ID)
         return fd, False
+
+    def isolate(self, fd: int, *, devices: bool) -> None:
+        """Cut a copied tree off from the mounts it was copied from, and make set-id bits and device nodes in it dead.
+
+        A copy of a shared mount is a peer of the host's own: what is mounted in it appears on the host, and the other
+        way round. A device node works in spite of a read-only mount, and as real root the id map makes the command its
+        owner; only what was declared below /dev is meant to be a device.
+        """
+        attributes = syscalls.MOUNT_ATTR_NOSUID | (0 if devices else syscalls.MOUNT_ATTR_NODEV)
+        reach = syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE
+        try:
+            self.kernel.mount_setattr(fd, b"", reach, set_=attributes, propagation=syscalls.MS_PRIVATE)
+        except OSError as error:
+            if error.errno != errno.ENOSYS:  # before Linux 5.12, where the seal cuts it off
+                raise
 
     def report(self, status: int, operation: bytes, error: OSError) -> None:
         """Tell the supervisor that its sandbox was not started."""

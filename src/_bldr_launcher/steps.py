@@ -51,7 +51,9 @@ class State:
         # returns (descriptor of the next source's tree, whether its ids are the caller's)
         self.next_tree: Callable[[], tuple[int, bool]] | None = None
         self.writable: frozenset[bytes] = frozenset()  # paths that will be unsealed
+        self.held: dict[bytes, tuple[int, bytes]] = {}  # trees of outputs that wait for the seal, and their WHERE
         self.proc_failure: OSError | None = None  # why there is no fresh /proc
+        self.filter_userns = False  # user namespaces have to be forbidden by the filter of system calls
         self.unmapped: list[int] = []  # numbers of the steps whose tree shows foreign ids
         self.tried: set[bytes] = set()  # canaries that were tried before the request came
         self.mask_made = False
@@ -136,7 +138,10 @@ def _attach(state: State, at: bytes, kind: bytes, where: bytes, *, scratch: bool
         if at in state.writable and not scratch:
             os.close(tree)
             raise OSError(errno.EINVAL, "its file system has no id-mapped mounts")
-    _move(state, tree, at, where)
+    if at in state.writable and not scratch:
+        state.held[at] = tree, where  # attached after the seal, so that each mount in it keeps its own flags
+    else:
+        _move(state, tree, at, where)
 
 
 def hostname(state: State, name: bytes) -> None:
@@ -244,37 +249,29 @@ def seal(state: State) -> None:
     attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID
     try:
         flags = syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE
-        state.kernel.mount_setattr(state.root, b"", flags, set_=attributes)
+        state.kernel.mount_setattr(state.root, b"", flags, set_=attributes, propagation=syscalls.MS_PRIVATE)
     except OSError as error:
         if error.errno != errno.ENOSYS:  # before Linux 5.12
             raise
+        state.kernel.mount(None, b"/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
         mountinfo.remount(b"/", state.kernel, set_=syscalls.MS_RDONLY | syscalls.MS_NOSUID)
 
 
 def unseal(state: State, at: bytes, reach: bytes) -> None:
-    """Make one mount writable again; with ``all`` also the host's mounts below it, as far as they are writable there.
-
-    A read-only flag that the host had set is locked in a user namespace, and clearing it fails with EPERM.
-    """
+    """Make one mount writable again, or with ``all`` attach an output, whose mounts are as writable as on the host."""
+    if at == b"/proc" and state.proc_failure is not None:
+        return  # the host's, where a user could lower its own processes' chances in /proc/PID/oom_score_adj
     if reach == b"all":
-        try:
-            _clear_read_only(state, at, recursive=True)
-        except PermissionError:
-            pass  # some mount below is read-only on the host; the one that was declared is tried alone
-        else:
-            return
-    _clear_read_only(state, at, recursive=False)
-
-
-def _clear_read_only(state: State, at: bytes, *, recursive: bool) -> None:
-    flags = syscalls.AT_EMPTY_PATH | (syscalls.AT_RECURSIVE if recursive else 0)
+        tree, where = state.held.pop(at)
+        _move(state, tree, at, where)
+        return
     fd = _beneath(state, at)
     try:
-        state.kernel.mount_setattr(fd, b"", flags, clear=syscalls.MOUNT_ATTR_RDONLY)
+        state.kernel.mount_setattr(fd, b"", syscalls.AT_EMPTY_PATH, clear=syscalls.MOUNT_ATTR_RDONLY)
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
-        mountinfo.remount(at, state.kernel, clear=syscalls.MS_RDONLY, recursive=recursive)
+        mountinfo.remount(at, state.kernel, clear=syscalls.MS_RDONLY, recursive=False)
     finally:
         os.close(fd)
 
@@ -287,11 +284,17 @@ def pivot(state: State) -> None:
 
 def no_userns(state: State) -> None:
     """Forbid user namespaces in this one: the limit cannot be raised again once the capabilities are gone."""
-    fd = os.open("/proc/sys/user/max_user_namespaces", os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(fd, b"0")
-    finally:
-        os.close(fd)
+        fd = os.open("/proc/sys/user/max_user_namespaces", os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        if state.proc_failure is None:
+            raise
+        state.filter_userns = True  # the host's /proc, where containers make /proc/sys read-only or cover it
+    else:
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)
     _hide_keys(state)
 
 
@@ -326,6 +329,8 @@ def drop(state: State, keep_setfcap: bytes) -> None:
 
 
 def seccomp_(state: State, chown_succeeds: bytes, mounts: bytes) -> None:
+    if state.filter_userns:
+        state.kernel.install_filter(seccomp.userns_filter())
     state.kernel.install_filter(seccomp.sandbox_filter(mounts=mounts == b"1", chown_succeeds=chown_succeeds == b"1"))
 
 

@@ -301,9 +301,11 @@ def move_mount(from_fd: int, from_path: bytes, to_fd: int, to_path: bytes, flags
         raise _failure("move_mount", from_path, to_path, hex(flags))
 
 
-def mount_setattr(dir_fd: int, path: bytes, flags: int, *, set_: int = 0, clear: int = 0, userns_fd: int = 0) -> None:
+def mount_setattr(
+    dir_fd: int, path: bytes, flags: int, *, set_: int = 0, clear: int = 0, propagation: int = 0, userns_fd: int = 0
+) -> None:
     """mount_setattr(2), Linux 5.12; with ``AT_RECURSIVE`` it reaches every mount below."""
-    attr = mount_attr(set_, clear, 0, userns_fd)
+    attr = mount_attr(set_, clear, propagation, userns_fd)
     if _mount_setattr(dir_fd, path, flags, ctypes.byref(attr), 32) < 0:
         raise _failure("mount_setattr", path, f"+{set_:#x}", f"-{clear:#x}")
 

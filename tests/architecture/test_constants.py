@@ -49,7 +49,7 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
     (
         seccomp,
         "linux/filter.h",
-        "LD=BPF_LD|BPF_W|BPF_ABS JEQ=BPF_JMP|BPF_JEQ|BPF_K JGE=BPF_JMP|BPF_JGE|BPF_K RET=BPF_RET|BPF_K",
+        "LD=BPF_LD|BPF_W|BPF_ABS JEQ=BPF_JMP|BPF_JEQ|BPF_K JGE=BPF_JMP|BPF_JGE|BPF_K JSET=BPF_JMP|BPF_JSET|BPF_K RET=BPF_RET|BPF_K",
     ),
     (
         seccomp,
@@ -60,6 +60,7 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
         ),
     ),
     (seccomp, "asm-generic/ioctls.h", "TIOCSTI TIOCLINUX"),
+    (seccomp, "linux/sched.h", "CLONE_NEWUSER"),
     (seccomp, "sys/socket.h", "AF_PACKET AF_ALG AF_VSOCK"),
     (seccomp, "sys/types.h", "SAME_ID=(uid_t)-1"),
     (

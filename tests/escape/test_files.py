@@ -130,7 +130,6 @@ def test_root_outside_can_and_inside_root_cannot(host_root, attempt: str, refusa
     assert host_root("files").pair(attempt) == ("possible", refusal)
 
 
-@pytest.mark.xfail(reason="declared directories are not mounted nodev yet", strict=False)
 @pytest.mark.parametrize("attempt", ["read_device_in_input", "read_device_in_output"])
 def test_trap_11_a_device_node_in_a_declared_directory_is_dead(host_root, attempt: str) -> None:
     """Root of the host owns the node, and so does inside-root, through the id map."""

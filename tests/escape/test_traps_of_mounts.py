@@ -6,8 +6,6 @@ import pytest
 
 from tests.escape.conftest import NESTED_USER, ROOT, USER, Played
 
-pytestmark = pytest.mark.xfail(reason="copies of mounts are peers of the host's", strict=False)
-
 NAMESPACES = {"root": ["-m"], "user": ["-U", "-r", "-m"], "nested-user": ["-U", "-r", "-m"]}
 
 
