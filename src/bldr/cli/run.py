@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _signal
 import os
+from itertools import count
 
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
@@ -136,7 +137,9 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._session: Interruptible | None = None
-        self._seen: list[int] = []
+        self._count = count()
+        self._first = 0
+        self._passed_on = False
         self._before: list[tuple[int, object]] = []
 
     def __enter__(self) -> Self:
@@ -149,22 +152,39 @@ class Interrupts:
 
     def __exit__(self, *_error: object) -> None:
         """Put the handlers back; once a signal has come, one more must not interrupt the cleaning up."""
-        for signum, before in self._before:
-            _signal.signal(signum, _signal.SIG_IGN if self._seen else before)  # type: ignore[arg-type]  # from getsignal
+        if next(self._count):
+            self._ignore()
+        else:
+            for signum, before in self._before:
+                _signal.signal(signum, before)  # type: ignore[arg-type]  # it came from getsignal
         self._before.clear()
 
     def reach(self, session: Interruptible) -> None:
         """From now on signals go to this execution; one that came before is delivered now."""
         self._session = session
-        if self._seen:
-            session.signal(self._seen[0])
+        if self._first:
+            self._pass_on(self._first)
+
+    def _pass_on(self, signum: int) -> None:
+        if self._session is not None and not self._passed_on:
+            self._passed_on = True
+            self._session.signal(signum)
 
     def _arrived(self, signum: int, _frame: FrameType | None) -> None:
-        self._seen.append(signum)
-        if self._session is None:
-            if len(self._seen) > 1:
+        number = next(self._count)  # in one step, because the next signal may arrive before the next line
+        if number == 0:
+            self._first = signum
+            self._pass_on(signum)
+        elif number == 1:
+            self._ignore()  # there is nothing left to ask for, and a flood must not hold up the end
+            if self._session is None:
                 raise KeyboardInterrupt
-        elif len(self._seen) == 1:
-            self._session.signal(signum)
-        else:
             self._session.kill()
+
+    def _ignore(self) -> None:
+        """Blocked meanwhile: CPython complains of a signal that it has noted and that is ignored before it is handled."""
+        signals = [signum for signum, _ in self._before]
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, signals)
+        for signum in signals:
+            _signal.signal(signum, _signal.SIG_IGN)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, signals)

@@ -393,9 +393,9 @@ class TestSignals:
         started.process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + 30
         while started.process.poll() is None and time.monotonic() < deadline:
-            started.process.send_signal(signal.SIGINT)
+            started.process.send_signal(signal.SIGINT)  # a flood, and bldr ends all the same
 
-        assert started.end()[0] == 137
+        assert started.end()[0] in (137, 130)  # 130 when both came before bldr knew that the command runs
 
     def test_ctrl_c_on_a_terminal_reaches_the_command_once(self, bldr_argv: list[str]) -> None:
         count = "n=0; trap 'n=$((n+1)); echo caught $n' INT; echo ready; read x < /tmp/fifo; echo total $n"

@@ -1,0 +1,113 @@
+# bash completion for bldr; made by 'bldr completion bash'
+_bldr() {
+    local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}"
+    local verb= index=1 skip=
+    COMPREPLY=()
+    if (( COMP_CWORD == 1 )); then
+        COMPREPLY=($(compgen -W "run shell plan doctor completion help --help --version" -- "$word"))
+        return
+    fi
+    verb="${COMP_WORDS[1]}"
+    local flags= values= command= words=""
+    case "$verb" in
+        run)
+            flags="--allow-userns -v --verbose -q --quiet -h --help"
+            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --cpu-time --memory --processes --file-size --open-files --hostname --uid --require --allow-degraded --json"
+            command=yes
+            words="" ;;
+        shell)
+            flags="--allow-userns -v --verbose -q --quiet -h --help"
+            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --cpu-time --memory --processes --file-size --open-files --hostname --uid --require --allow-degraded"
+            command=yes
+            words="" ;;
+        plan)
+            flags="--allow-userns --json -h --help"
+            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --cpu-time --memory --processes --file-size --open-files --hostname --uid --require --allow-degraded"
+            command=yes
+            words="" ;;
+        doctor)
+            flags="--json -h --help"
+            values=""
+            command=
+            words="" ;;
+        completion)
+            flags="-h --help"
+            values=""
+            command=
+            words="bash fish zsh" ;;
+        help)
+            flags="-h --help"
+            values=""
+            command=
+            words="run shell plan doctor completion help" ;;
+        *) return ;;
+    esac
+    # find where the command begins: after --, or at the first word that is no option and no value
+    if [[ -n "$command" ]]; then
+        for (( index = 2; index < COMP_CWORD; index++ )); do
+            if [[ -n "$skip" ]]; then skip=; continue; fi
+            case "${COMP_WORDS[index]}" in
+                --) (( index++ )); _bldr_command $index; return ;;
+                --*=*) ;;
+                -*) [[ " $values " == *" ${COMP_WORDS[index]} "* ]] && skip=yes ;;
+                =) skip=yes ;;
+                *) _bldr_command $index; return ;;
+            esac
+        done
+    fi
+    if [[ "$before" == "=" ]]; then before="${COMP_WORDS[COMP_CWORD-2]}"; fi
+    if [[ "$word" == "=" ]]; then before="${COMP_WORDS[COMP_CWORD-1]}"; word=; fi
+    case "$before" in
+        -i|--input)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
+        -o|--output)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
+        -t|--temp)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
+        --tmp-size)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --toolchain)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "system none" -- "$word")); return; fi ;;
+        --cwd)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
+        -e|--env)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --allow-host)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --timeout)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --cpu-time)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --memory)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --processes)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --file-size)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --open-files)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --hostname)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --uid)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --require)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --allow-degraded)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --json)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
+    esac
+    if [[ "$word" == -* ]]; then
+        COMPREPLY=($(compgen -W "$flags $values" -- "$word"))
+    elif [[ -n "$words" ]]; then
+        COMPREPLY=($(compgen -W "$words" -- "$word"))
+    elif [[ -n "$command" ]]; then
+        COMPREPLY=($(compgen -c -- "$word"))
+    fi
+}
+_bldr_command() {
+    if declare -F _command_offset > /dev/null; then _command_offset "$1"
+    elif (( COMP_CWORD == $1 )); then COMPREPLY=($(compgen -c -- "${COMP_WORDS[COMP_CWORD]}"))
+    else COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")); fi
+}
+complete -o filenames -F _bldr bldr

@@ -1,0 +1,125 @@
+#compdef bldr
+# zsh completion for bldr; made by 'bldr completion zsh'
+
+_bldr() {
+    local context state state_descr line
+    typeset -A opt_args
+    local -a verbs=(
+        'run:run one command hermetically'
+        'shell:open an interactive shell in exactly that sandbox'
+        'plan:print the policy and the steps, without running'
+        'doctor:say what this host can enforce, how it was tried, and how to raise it'
+        'completion:print a completion script for bash, fish or zsh'
+        'help:show the page of a verb'
+    )
+    if (( CURRENT == 2 )); then
+        _describe -t verbs verb verbs
+        _arguments '(-h --help)'{-h,--help}'[show the verbs]' '(-V --version)'{-V,--version}'[show it]'
+        return
+    fi
+    local verb=$words[2]
+    shift words; (( CURRENT-- ))
+    case "$verb" in
+        run)
+            local dashes=${words[(i)--]}
+            if (( dashes < CURRENT )); then
+                shift dashes words; (( CURRENT -= dashes )); _normal; return
+            fi
+            _arguments -s -S \
+                '*'{-i+,--input=}'[make HOST readable inside, at AT if it shall appear elsewhere]:HOST\[\:AT\]:_files' \
+                '*'{-o+,--output=}'[make the directory HOST writable inside; what is written stays]:HOST\[\:AT\]:_files -/' \
+                '*'{-t+,--temp=}'[an empty directory that is writable inside and gone afterwards; /tmp is always one]:PATH:_files -/' \
+                '--tmp-size=[keep temps in memory, at most SIZE; without it they are on disk]:SIZE: ' \
+                '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \
+                '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
+                '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
+                '*--allow-host=[let connections to this host out; without it there is no network but loopback]:HOST\[\:PORT\]: ' \
+                '--timeout=[end everything after this wall-clock time]:DURATION: ' \
+                '--cpu-time=[CPU seconds that each process may use]:DURATION: ' \
+                '--memory=[memory of all processes together]:SIZE: ' \
+                '--processes=[number of processes at the same time]:N: ' \
+                '--file-size=[largest file that may be written]:SIZE: ' \
+                '--open-files=[open files of each process]:N: ' \
+                '--hostname=[host name inside (default\: bldr)]:NAME: ' \
+                '--uid=[user and group id inside (default\: 0)]:N: ' \
+                '--allow-userns[let the command make user namespaces, to nest sandboxes]' \
+                '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
+                '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
+                '--json=[write the result, with its receipt, to FILE]:FILE:_files' \
+                '(-v --verbose)'{-v,--verbose}'[show the receipt afterwards\: each guarantee and what enforced it]' \
+                '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*::command:_normal' ;;
+        shell)
+            local dashes=${words[(i)--]}
+            if (( dashes < CURRENT )); then
+                shift dashes words; (( CURRENT -= dashes )); _normal; return
+            fi
+            _arguments -s -S \
+                '*'{-i+,--input=}'[make HOST readable inside, at AT if it shall appear elsewhere]:HOST\[\:AT\]:_files' \
+                '*'{-o+,--output=}'[make the directory HOST writable inside; what is written stays]:HOST\[\:AT\]:_files -/' \
+                '*'{-t+,--temp=}'[an empty directory that is writable inside and gone afterwards; /tmp is always one]:PATH:_files -/' \
+                '--tmp-size=[keep temps in memory, at most SIZE; without it they are on disk]:SIZE: ' \
+                '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \
+                '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
+                '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
+                '*--allow-host=[let connections to this host out; without it there is no network but loopback]:HOST\[\:PORT\]: ' \
+                '--timeout=[end everything after this wall-clock time]:DURATION: ' \
+                '--cpu-time=[CPU seconds that each process may use]:DURATION: ' \
+                '--memory=[memory of all processes together]:SIZE: ' \
+                '--processes=[number of processes at the same time]:N: ' \
+                '--file-size=[largest file that may be written]:SIZE: ' \
+                '--open-files=[open files of each process]:N: ' \
+                '--hostname=[host name inside (default\: bldr)]:NAME: ' \
+                '--uid=[user and group id inside (default\: 0)]:N: ' \
+                '--allow-userns[let the command make user namespaces, to nest sandboxes]' \
+                '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
+                '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
+                '(-v --verbose)'{-v,--verbose}'[show the receipt afterwards\: each guarantee and what enforced it]' \
+                '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*::command:_normal' ;;
+        plan)
+            local dashes=${words[(i)--]}
+            if (( dashes < CURRENT )); then
+                shift dashes words; (( CURRENT -= dashes )); _normal; return
+            fi
+            _arguments -s -S \
+                '*'{-i+,--input=}'[make HOST readable inside, at AT if it shall appear elsewhere]:HOST\[\:AT\]:_files' \
+                '*'{-o+,--output=}'[make the directory HOST writable inside; what is written stays]:HOST\[\:AT\]:_files -/' \
+                '*'{-t+,--temp=}'[an empty directory that is writable inside and gone afterwards; /tmp is always one]:PATH:_files -/' \
+                '--tmp-size=[keep temps in memory, at most SIZE; without it they are on disk]:SIZE: ' \
+                '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \
+                '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
+                '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
+                '*--allow-host=[let connections to this host out; without it there is no network but loopback]:HOST\[\:PORT\]: ' \
+                '--timeout=[end everything after this wall-clock time]:DURATION: ' \
+                '--cpu-time=[CPU seconds that each process may use]:DURATION: ' \
+                '--memory=[memory of all processes together]:SIZE: ' \
+                '--processes=[number of processes at the same time]:N: ' \
+                '--file-size=[largest file that may be written]:SIZE: ' \
+                '--open-files=[open files of each process]:N: ' \
+                '--hostname=[host name inside (default\: bldr)]:NAME: ' \
+                '--uid=[user and group id inside (default\: 0)]:N: ' \
+                '--allow-userns[let the command make user namespaces, to nest sandboxes]' \
+                '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
+                '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
+                '--json[print JSON]' \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*::command:_normal' ;;
+        doctor)
+            _arguments -s -S \
+                '--json[print JSON]' \
+                '(-h --help)'{-h,--help}'[show this page]' ;;
+        completion)
+            _arguments -s -S \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*:word:(bash fish zsh)' ;;
+        help)
+            _arguments -s -S \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*:word:(run shell plan doctor completion help)' ;;
+    esac
+}
+
+if [[ "$funcstack[1]" == "_bldr" ]]; then _bldr "$@"; else compdef _bldr bldr; fi
