@@ -182,7 +182,7 @@ class Interrupts:
             self._session.kill()
 
     def _ignore(self) -> None:
-        """Blocked meanwhile: CPython complains of a signal that it has noted and that is ignored before it is handled."""
+        """Blocked meanwhile: CPython complains of a signal that it has noted and that is then ignored."""
         signals = [signum for signum, _ in self._before]
         _signal.pthread_sigmask(_signal.SIG_BLOCK, signals)
         for signum in signals:
