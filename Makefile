@@ -17,7 +17,7 @@ POSIX_ONLY := \
 	--exclude '/bldr/execution/(session|streams)\.py$$' \
 	--exclude '/bldr/cli/(resultfile|run|settings|shell)\.py$$'
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench performance clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -46,6 +46,9 @@ format: $(VENV)/.dev ## rewrite the sources the way ruff wants them
 
 bench: $(VENV)/.run ## measure; one JSON object a program on standard output
 	@for program in benchmarks/*.py; do echo "# $$program" >&2; $(BIN)/python $$program $(BENCH_ARGS) || exit 1; done
+
+performance: $(VENV)/.run ## measure as this user and, as root, as uid 1234, and rewrite docs/performance.md
+	@cd benchmarks && $(abspath $(BIN))/python -m measuring.publish
 
 clean: ## remove what these targets made
 	rm -rf $(VENV) demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

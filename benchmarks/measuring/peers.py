@@ -19,9 +19,13 @@ TRUE = "/usr/bin/true"
 _LINUX_SANDBOX = "/usr/share/bazel/linux-sandbox"
 
 
-def spawn(argv: Sequence[str]) -> None:
+# Settings of a developer's shell, such as PYTHONDONTWRITEBYTECODE, would make each start compile the sources anew.
+ENVIRONMENT = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def spawn(argv: list[str]) -> None:
     """Run a program that has to succeed; the cheapest way that the standard library has."""
-    status = os.waitstatus_to_exitcode(os.waitpid(os.posix_spawn(argv[0], argv, os.environ), 0)[1])
+    status = os.waitstatus_to_exitcode(os.waitpid(os.posix_spawn(argv[0], argv, ENVIRONMENT), 0)[1])
     if status:
         raise RuntimeError(f"{argv[0]} ended with {status}")
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
-from bldr.cli.main import main
+from bldr.cli.main import start
 
 __all__: list[str] = []
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start()

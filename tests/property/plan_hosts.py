@@ -144,3 +144,30 @@ def with_toolchain(spec: SandboxSpec, paths: list[str]) -> SandboxSpec:
         outputs=spec.outputs,
         temps=spec.temps,
     )
+
+
+def below(root: str, spec: SandboxSpec, toolchain: SandboxSpec) -> SandboxSpec:
+    """Return the same spec for a tree that lies at ``root`` instead of ``/``, beside the inputs of a toolchain."""
+
+    def moved(path: str) -> str:
+        return root + path if path != "/" else root
+
+    def moved_set(paths: PathSet) -> PathSet:
+        result = PathSet.empty()
+        for path, inside in paths.marks():
+            subtree = PathSet.subtree(moved(path))
+            result = result | subtree if inside else result - subtree
+        return result
+
+    declarations = [
+        Declaration(one.role, moved(one.at), one.host and moved(one.host), one.optional, one.origin)
+        for one in spec.declarations
+    ]
+    return SandboxSpec(
+        declarations=(*declarations, *toolchain.declarations),
+        inputs=moved_set(spec.inputs) | toolchain.inputs,
+        outputs=moved_set(spec.outputs),
+        temps=moved_set(spec.temps),
+        environment=toolchain.environment,
+        toolchain=toolchain.toolchain,
+    )
