@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["pair", "receive", "send"]
+__all__ = ["pair", "receive", "refuse", "send"]
 
 
 def pair() -> tuple[int, int]:
@@ -42,6 +42,15 @@ def send(fd: int, data: bytes, fds: Sequence[int] = ()) -> None:
     try:
         ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
         link.sendmsg([data], ancillary, _socket.MSG_NOSIGNAL)
+    finally:
+        link.detach()
+
+
+def refuse(fd: int) -> None:
+    """Let the other end's sends fail from now on; what has arrived can still be received, then the stream ends."""
+    link = _socket_of(fd)
+    try:
+        link.shutdown(_socket.SHUT_RD)
     finally:
         link.detach()
 

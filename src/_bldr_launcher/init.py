@@ -341,9 +341,12 @@ def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | Non
     else:
         actions = [(os.POSIX_SPAWN_OPEN, 0, terminal[1], os.O_RDWR, 0)]
         actions += [(os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
-    return os.posix_spawn(
-        path, request.argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=DEFAULTED
-    )
+    try:
+        return os.posix_spawn(
+            path, request.argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=DEFAULTED
+        )
+    except FileNotFoundError as error:  # it was there a moment ago; its loader, or what its first line names, is not
+        raise OSError(errno.ELIBACC, "no interpreter", os.fsdecode(path)) from error
 
 
 def find_executable(name: bytes, search_path: bytes) -> bytes:

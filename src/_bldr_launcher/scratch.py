@@ -34,8 +34,21 @@ def create_base(parent: str) -> tuple[str, int]:
             os.mkdir(path, 0o700)
         except FileExistsError:
             continue
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fd = -1
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.stat(path)
+        except (FileNotFoundError, BlockingIOError):
+            # Another launcher took it for a leftover between the two calls; it is removing it, or has done so.
+            if fd >= 0:
+                os.close(fd)
+            continue
+        except BaseException:
+            if fd >= 0:
+                os.close(fd)
+            os.rmdir(path)
+            raise
         return path, fd
 
 

@@ -104,6 +104,9 @@ class Launcher:
         self.idmap = -1
         self.leftovers_removed = False
         self.retired = False
+        # Its end is seen even where a fork of it holds a copy of the socket.
+        parent = os.getppid()  # 0 when it is in another process namespace
+        self.supervisor = os.pidfd_open(parent) if parent else -1
         self.wake, wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
         _signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
@@ -147,12 +150,16 @@ class Launcher:
         poller = select.poll()
         poller.register(self.control, select.POLLIN)
         poller.register(self.wake, select.POLLIN)
+        if self.supervisor >= 0:
+            poller.register(self.supervisor, select.POLLIN)
         while True:
             idle = len(self.waiting) >= self.ready and self.leftovers_removed
             for fd, _events in poller.poll(None if idle else 0) or ((-1, 0),):
                 if fd == self.wake:
                     os.read(self.wake, 4096)
                     self.reap()
+                elif fd == self.supervisor:
+                    return
                 elif fd == -1:
                     self.prepare_ahead()
                 elif not self.serve_one():
@@ -225,18 +232,29 @@ class Launcher:
             link = self.offer(link, data, fds)
         if link is None:
             _, link = self.clone(uid)
-            channel.send(link, data, fds)
-        self.send_trees(link, init.Request.parse(whole))
+            self.pass_on(link, data, fds)
+        try:
+            self.send_trees(link, init.Request.parse(whole))
+        except BaseException:
+            os.close(link)
+            raise
         return link
 
     def offer(self, link: int, data: bytes, fds: list[int]) -> int | None:
         """Give the request to an init that waits; None when it has died meanwhile."""
         try:
-            channel.send(link, data, fds)
+            self.pass_on(link, data, fds)
         except (BrokenPipeError, ConnectionResetError):
-            os.close(link)
             return None
         return link
+
+    def pass_on(self, link: int, data: bytes, fds: list[int]) -> None:
+        """Send the request; the socket is closed when that fails, so that the init ends."""
+        try:
+            channel.send(link, data, fds)
+        except BaseException:
+            os.close(link)
+            raise
 
     def clone(self, uid: int) -> tuple[int, int]:
         """Start an init in new namespaces.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _signal
 import os
 import select
+import time
 
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
         Terminal(_STDIN) as terminal,
         executor.start(argv, cwd=asked.cwd, timeout=asked.timeout, pty=True, list_outputs=False) as session,
     ):
-        ended_by = relay(session, terminal, _STDOUT)
+        ended_by = relay(session, terminal, _STDOUT, timeout=asked.timeout)
         result = session.wait()
     if ended_by:
         return 128 + ended_by
@@ -136,8 +137,10 @@ class _EndedError(Exception):
     """SIGTERM or SIGHUP: the shell has to end."""
 
 
-def relay(session: TerminalSession, terminal: Terminal, output_fd: int) -> int:
-    """Carry bytes between the two terminals until the inner one is closed.
+def relay(session: TerminalSession, terminal: Terminal, output_fd: int, *, timeout: float | None = None) -> int:
+    """Carry bytes between the two terminals until the inner one is closed or the timeout, in seconds, has passed.
+
+    What the timeout means is the session's business: it ends the shell when it is waited for.
 
     Returns:
         0, or the number of the signal that ended it.
@@ -170,7 +173,7 @@ def relay(session: TerminalSession, terminal: Terminal, output_fd: int) -> int:
     ]
     try:
         session.resize(*terminal.size())
-        _carry(session.pty_fd, terminal.fd, output_fd)
+        _carry(session.pty_fd, terminal.fd, output_fd, timeout)
     except _EndedError as error:
         session.kill()
         return int(error.args[0])
@@ -183,8 +186,8 @@ def relay(session: TerminalSession, terminal: Terminal, output_fd: int) -> int:
     return 0
 
 
-def _carry(pty_fd: int, input_fd: int, output_fd: int) -> None:
-    """Move bytes both ways until nobody holds the inner terminal open.
+def _carry(pty_fd: int, input_fd: int, output_fd: int, timeout: float | None) -> None:
+    """Move bytes both ways until nobody holds the inner terminal open, or time is up.
 
     Writing to the inner terminal must not block: while its reader is busy writing to us, both would wait for ever.
     """
@@ -193,11 +196,15 @@ def _carry(pty_fd: int, input_fd: int, output_fd: int) -> None:
     poller.register(input_fd, select.POLLIN)
     typed = b""
     input_open = True
+    deadline = None if timeout is None else time.monotonic() + timeout
     while True:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            return
         poller.register(pty_fd, select.POLLIN | (select.POLLOUT if typed else 0))
         if input_open:
             poller.register(input_fd, select.POLLIN if len(typed) < _MOST_TYPED else 0)
-        for fd, events in poller.poll():
+        for fd, events in poller.poll(None if left is None else int(left * 1000) + 1):
             if fd == input_fd:
                 data = os.read(input_fd, _CHUNK) if events & select.POLLIN else b""
                 typed += data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bldr.errors import BldrError, InvalidCommandError
+from bldr.errors import BldrError, InvalidCommandError, SandboxError
 from bldr.execution.session import Sandbox
 from bldr.execution.streams import DEFAULT_CAPTURE_LIMIT, Plumbing
 from bldr.model.limits import parse_duration
@@ -139,7 +139,7 @@ class HermeticExecutor:
                 session.signal(2)  # SIGINT
                 try:
                     session.wait(timeout=parse_duration(grace, what="grace", allow_zero=True))
-                except TimeoutError:
+                except (TimeoutError, SandboxError):
                     pass  # leaving the context kills it
                 raise
 
@@ -158,7 +158,7 @@ class HermeticExecutor:
         list_outputs: bool = True,
     ) -> ExecutionResult:
         """Run a command without blocking the event loop; see :meth:`execute`. Cancelling the task kills the command."""
-        import asyncio
+        from bldr.execution.background import run_in_background
 
         def begin() -> Sandbox:
             return self.start(
@@ -174,19 +174,7 @@ class HermeticExecutor:
                 list_outputs=list_outputs,
             )
 
-        starting = asyncio.ensure_future(asyncio.to_thread(begin))
-        try:
-            session = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            (await starting).__exit__()
-            raise
-        waiting = asyncio.ensure_future(asyncio.to_thread(session.wait))
-        try:
-            return await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            session.kill()
-            await waiting
-            raise
+        return await run_in_background(begin)
 
     def start(
         self,
@@ -211,25 +199,29 @@ class HermeticExecutor:
         words = _checked_argv(argv)
         directory = "/" if cwd is None else normalize(cwd, what="cwd")
         seconds = None if timeout is None else parse_duration(timeout, what="timeout")
+        patience = parse_duration(grace, what="grace", allow_zero=True)
         backend = self._backend if limits is None else self._limited(limits)
         if pty:
             stdin, stdout, stderr = None, "discard", "discard"
         plumbing = Plumbing(stdin, stdout, stderr, capture_limit)
+        running = None
         try:
             running = backend.start(words, directory, plumbing.streams, terminal=pty, timeout=seconds is not None)
             plumbing.handed_over()
-        except BaseException:
+            return Sandbox(
+                running,
+                plumbing,
+                words,
+                timeout=seconds,
+                grace=patience,
+                backend="linux-namespaces",
+                outputs=self._list_outputs if list_outputs else tuple,
+            )
+        except BaseException:  # Ctrl-C too: nothing may run that nobody holds
+            if running is not None:
+                running.close()
             plumbing.close()
             raise
-        return Sandbox(
-            running,
-            plumbing,
-            words,
-            timeout=seconds,
-            grace=parse_duration(grace, what="grace", allow_zero=True),
-            backend="linux-namespaces",
-            outputs=self._list_outputs if list_outputs else tuple,
-        )
 
     def _limited(self, limits: ResourceLimits) -> LinuxBackend:
         from bldr.model.value import replace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal
+import _thread
 import os
 import select
 import time
@@ -28,8 +29,11 @@ class Sandbox:
     """One command that runs in its sandbox. Made by ``HermeticExecutor.start``; use it as a context manager.
 
     ``stdin``, ``stdout`` and ``stderr`` are binary files where ``"pipe"`` was asked for, else ``None``. Leaving the
-    context kills what still runs.
+    context kills what still runs. One thread waits or streams; any thread and any signal handler may send signals,
+    terminate and kill meanwhile.
     """
+
+    _wake = -1  # until the constructor has come that far
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Sandbox:
         backend: str,
         outputs: Callable[[], tuple[str, ...]],
     ) -> None:
+        self._lock = _thread.RLock()  # a signal handler may come while the same thread holds it
         self._running = running
         self._plumbing = plumbing
         self._argv = argv
@@ -56,7 +61,9 @@ class Sandbox:
         self._ended: Ended | None = None
         self._wall = 0.0
         self._result: ExecutionResult | None = None
+        self._wake, self._wake_end = os.pipe()
         self._poller = select.poll()
+        self._poller.register(self._wake, select.POLLIN)
         self._poller.register(running.fileno(), select.POLLIN)
         self._readers = {capture.fd: (name, capture) for name, capture in plumbing.captures.items()}
         for fd in self._readers:
@@ -85,19 +92,26 @@ class Sandbox:
 
     def signal(self, number: int) -> None:
         """Send a signal to the command's process group; nothing happens when it has ended."""
-        self._running.signal(number)
+        with self._lock:
+            self._running.signal(number)
 
     def kill(self) -> None:
         """End every process of the sandbox at once; the result says *cancelled*."""
-        if self._ended is None:
-            self._termination = self._termination or Termination.CANCELLED
-            self._running.kill()
+        with self._lock:
+            if self._ended is None:
+                self._termination = self._termination or Termination.CANCELLED
+                self._running.kill()
 
     def terminate(self) -> None:
-        """Ask the command to end with SIGTERM, and kill everything after the grace; the result says *cancelled*."""
-        if self._ended is None and not self._termination:
-            self._termination = Termination.CANCELLED
-            self._ask(time.monotonic())
+        """Ask the command to end with SIGTERM, and kill everything after the grace; the result says *cancelled*.
+
+        The grace is counted by who waits or streams.
+        """
+        with self._lock:
+            if self._ended is None and not self._termination and self._wake >= 0:
+                self._termination = Termination.CANCELLED
+                self._ask(time.monotonic())
+                os.write(self._wake_end, b"x")  # who waits knows of no deadline yet
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the command's terminal its size; it gets SIGWINCH."""
@@ -145,8 +159,18 @@ class Sandbox:
 
     def close(self) -> None:
         """Kill what still runs and release everything; harmless the second time."""
-        self._running.close()
-        self._plumbing.close()
+        with self._lock:
+            self._running.close()
+            self._plumbing.close()
+            if self._wake >= 0:
+                os.close(self._wake)
+                os.close(self._wake_end)
+                self._wake = -1
+
+    def __del__(self) -> None:
+        """Nobody can end it any more, so it is ended now."""
+        if "_plumbing" in vars(self):  # else the constructor was interrupted, and who called it ends the sandbox
+            self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -168,6 +192,8 @@ class Sandbox:
             if fd == self._running.fileno():
                 self._ended = self._running.poll()
                 self._wall = time.monotonic() - self._begun
+            elif fd == self._wake:
+                os.read(fd, 1)
             elif fd in self._readers:
                 self._read(fd, arrived)
             elif self._plumbing.feed is not None and not self._plumbing.feed.write():
@@ -177,12 +203,17 @@ class Sandbox:
 
     def _read(self, fd: int, arrived: list[tuple[str, bytes]] | None) -> bool:
         name, capture = self._readers[fd]
-        try:
-            chunk = capture.read()
-        except BlockingIOError:
-            return False
+        chunk = b""
+        if capture.fd >= 0:  # else an interrupt came between the end of the stream and what follows from it
+            try:
+                chunk = capture.read()
+            except BlockingIOError:
+                return False
         if not chunk:
-            self._poller.unregister(fd)
+            try:
+                self._poller.unregister(fd)
+            except KeyError:
+                pass
             del self._readers[fd]
         elif arrived is not None:
             arrived.append((name, chunk))

@@ -107,12 +107,14 @@ class Capture:
 class Feed:
     """Writes bytes to the command's standard input as fast as it reads them."""
 
-    def __init__(self, fd: int, content: bytes) -> None:
+    def __init__(self, fd: int, content: bytes | bytearray | memoryview) -> None:
         self.fd = fd
-        self._rest = memoryview(content)
+        self._rest = memoryview(content).cast("B")
 
     def write(self) -> bool:
         """Write what fits; False when everything is written or nobody reads any more, and the pipe is closed."""
+        if self.fd < 0:
+            return False
         try:
             self._rest = self._rest[os.write(self.fd, self._rest[:_CHUNK]) :]
         except BlockingIOError:
@@ -146,9 +148,9 @@ class Plumbing:
 
     def __init__(self, stdin: Source, stdout: Sink, stderr: Sink, limit: int | None) -> None:
         self._theirs: list[int] = []
-        self.feed: Feed | None = None
-        self.captures: dict[str, Capture] = {}
         self.pipes: dict[str, int] = {}
+        self.captures: dict[str, Capture] = {}
+        self.feed: Feed | None = None
         self._limit = limit
         try:
             ends = [self._source(stdin), self._sink("stdout", stdout)]
@@ -159,7 +161,7 @@ class Plumbing:
         self.streams = Streams(*ends)
 
     def _source(self, source: Source) -> int:
-        if isinstance(source, bytes):
+        if isinstance(source, (bytes, bytearray, memoryview)):
             reading, writing = self._pipe()
             self._theirs.append(reading)
             os.set_blocking(writing, False)
@@ -201,6 +203,11 @@ class Plumbing:
         while self._theirs:
             os.close(self._theirs.pop())
 
+    def __del__(self) -> None:
+        """An exception in the wrong moment (Ctrl-C) may have left it to nobody."""
+        if "_limit" in vars(self):
+            self.close()
+
     def close(self) -> None:
         """Close everything that nobody has taken over."""
         self.handed_over()
@@ -215,17 +222,29 @@ class Plumbing:
 def _descriptor(name: str, stream: Source | Sink) -> int:
     if stream == "inherit":
         return _NAMES.index(name)
-    if isinstance(stream, (bool, str, bytes)) or stream is None:
+    fd = _number_of(stream)
+    if fd is None:
         choices = "'inherit', 'pipe', a descriptor, a file" + (", bytes or None" if name == "stdin" else "")
         others = "" if name == "stdin" else ", 'capture' or 'discard'" + (" or 'stdout'" if name == "stderr" else "")
         raise InvalidCommandError(
             f"{name} cannot be {stream!r}", code="spec.stream-invalid", hint=f"use {choices}{others}"
         )
-    fd = stream if isinstance(stream, int) else stream.fileno()
     try:
         os.fstat(fd)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise InvalidCommandError(
             f"{name} is closed: descriptor {fd}", code="spec.stream-invalid", hint="give an open file"
         ) from error
     return fd
+
+
+def _number_of(stream: Source | Sink) -> int | None:
+    """The descriptor of a stream; ``None`` when it has none, as a file in memory or a closed one."""
+    if isinstance(stream, int):
+        return None if isinstance(stream, bool) else stream
+    if stream is None or isinstance(stream, (str, bytes, bytearray, memoryview)):
+        return None
+    try:
+        return stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -81,10 +81,9 @@ class LinuxBackend:
             self._make_temps(place)
             return encode_request(uid=self.spec.uid, flags=flags, place=place, plan=self._payload, command=command)
 
-        status, place = self.launcher.start((streams.stdin, streams.stdout, streams.stderr), payload)
+        status = self.launcher.start((streams.stdin, streams.stdout, streams.stderr), payload)
         sandbox = LinuxSandbox(
             status,
-            place if self._temps else "",
             argv,
             failure=lambda number, operation, code, text: self._failure(number, operation, code, text, cwd),
             receipt=lambda facts: guarantees.records(self.spec, self.plan, facts, timeout=timeout),
@@ -101,7 +100,7 @@ class LinuxBackend:
         if not self._temps:
             return
         try:
-            os.mkdir(place, 0o700)
+            os.mkdir(place, 0o700)  # the status removes it
             for temp in self._temps:
                 path = f"{place}/{temp.index}"
                 os.mkdir(path)

@@ -28,9 +28,14 @@ LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted 
 
 
 class Status:
-    """The socket on which one init reports. Owned by the execution; closing it ends a sandbox that has not started."""
+    """The socket on which one init reports. Owned by the execution; dropping it ends the sandbox."""
+
+    fd = -1  # until the constructor has come that far
+    place = ""
 
     def __init__(self, fd: int) -> None:
+        self.place = ""  # host directory of the temps, which goes with it
+        self.owner = os.getpid()
         self.fd = fd
 
     def receive(self) -> tuple[list[bytes], list[int]]:
@@ -45,22 +50,61 @@ class Status:
         except wire.WireError as error:
             raise SandboxLostError(f"init broke the protocol: {error}") from error
 
+    def abandon(self) -> None:
+        """Close the socket, and end the sandbox however far it has come; harmless when it is closed already.
+
+        Init gives up when it cannot report. When it has reported the start already, that report holds its pidfd.
+        """
+        if self.fd >= 0 and self.owner == os.getpid():  # a fork holds copies, and lets its parent's sandbox live
+            channel.refuse(self.fd)
+            try:
+                while (report := self.receive())[0]:
+                    for number, fd in enumerate(report[1]):
+                        if number == 0:
+                            end_process(fd)
+                        os.close(fd)
+            except SandboxLostError:
+                pass  # not a report: nothing to be ended by it
+        self.close()
+
     def close(self) -> None:
-        """Close the socket; harmless when it is closed already."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        """Close the socket and remove the temps, which nobody uses any more; harmless the second time.
+
+        In a fork of its owner only the copy of the descriptor is closed.
+        """
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+        if self.place and self.owner == os.getpid():
+            scratch.remove_tree(self.place)
+        self.place = ""
+
+    def __del__(self) -> None:
+        """An exception in the wrong moment (Ctrl-C) may have left it to nobody."""
+        self.abandon()
+
+
+def end_process(pidfd: int) -> None:
+    """Kill a process and wait until it is gone: a pidfd of process 1 is readable when its whole namespace is."""
+    try:
+        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it has ended
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    poller.poll()
 
 
 class _Process:
     """One launcher process, seen from the supervisor that owns it."""
 
-    __slots__ = ("base", "control", "mode", "mounts", "owner", "pid")
+    __slots__ = ("base", "control", "mode", "mounts", "owner", "pid", "pidfd")
 
-    def __init__(self, control: int, pid: int, mounts: int) -> None:
+    def __init__(self, control: int) -> None:
         self.control = control
-        self.pid = pid
-        self.mounts = mounts  # /proc/self/mounts, which signals a change of the mount table; -1 without
+        self.pid = 0  # until it has been started
+        self.pidfd = -1
+        self.mounts = -1  # /proc/self/mounts, which signals a change of the mount table; -1 without
         self.owner = os.getpid()
         self.mode = ""
         self.base = ""
@@ -74,20 +118,29 @@ class _Process:
         """
         if self.mode:
             return
-        data, _ = channel.receive(self.control, LARGEST_REPORT)
-        kind, *words = wire.unpack(data) if data else (b"",)
-        if kind == b"ready" and len(words) == 2:
-            self.mode, self.base = words[0].decode(), os.fsdecode(words[1])
-            return
-        self.end()
-        if kind != b"failed" or len(words) != 4:
-            raise SandboxLostError("the launcher ended before it was ready", hint="try again; then bldr doctor")
-        raise unavailable(words[1].decode(), int(words[2]), os.fsdecode(words[3]))
+        try:
+            data, _ = channel.receive(self.control, LARGEST_REPORT)
+            kind, *words = wire.unpack(data) if data else (b"",)
+            if kind == b"ready" and len(words) == 2:
+                self.base, self.mode = os.fsdecode(words[1]), words[0].decode()
+                return
+            if kind == b"failed" and len(words) == 4:
+                raise unavailable(words[1].decode(), int(words[2]), os.fsdecode(words[3]))
+        except ValueError as error:  # WireError, undecodable text, no number
+            raise SandboxLostError(f"the launcher broke the protocol: {error}") from error
+        raise SandboxLostError("the launcher ended before it was ready", hint="try again; then bldr doctor")
 
     def hung_up(self) -> bool:
-        """Whether it has ended."""
+        """Whether it has ended.
+
+        The control socket alone does not tell: a sandbox that was just being cloned holds a copy of its other end.
+        """
+        if self.control < 0:
+            return True
         poller = select.poll()
         poller.register(self.control, 0)
+        if self.pidfd >= 0:
+            poller.register(self.pidfd, select.POLLIN)
         return bool(poller.poll(0))
 
     def is_out_of_date(self) -> bool:
@@ -103,11 +156,11 @@ class _Process:
 
     def end(self) -> None:
         """End it and everything that it has started; returns when all are gone. In a fork of its owner: forget it."""
-        for fd in (self.control, self.mounts):
+        for fd in (self.control, self.mounts, self.pidfd):
             if fd >= 0:
                 os.close(fd)
-        self.control = self.mounts = -1
-        if self.owner != os.getpid():
+        self.control = self.mounts = self.pidfd = -1
+        if self.owner != os.getpid() or not self.pid:
             return
         try:
             os.waitpid(self.pid, 0)
@@ -135,6 +188,7 @@ class Launcher:
         self._scratch_parent = scratch_parent
         self._ready = ready
         self._lock = _thread.allocate_lock()
+        self._lock_owner = os.getpid()
         self._current: _Process | None = None
         self._retired: list[_Process] = []
         self._serial = 0
@@ -154,7 +208,7 @@ class Launcher:
         """The host directory that holds the temps of running sandboxes; empty when no launcher runs."""
         return self._current.base if self._current is not None else ""
 
-    def start(self, streams: tuple[int, int, int], payload: Callable[[str], bytes]) -> tuple[Status, str]:
+    def start(self, streams: tuple[int, int, int], payload: Callable[[str], bytes]) -> Status:
         """Ask for a sandbox.
 
         Args:
@@ -162,31 +216,32 @@ class Launcher:
             payload: Builds the request from this execution's scratch directory, and makes that where it is needed.
 
         Returns:
-            The status socket, and the scratch directory, which the caller removes.
+            The status socket, which owns the scratch directory as well.
 
         Raises:
             BackendUnavailableError: This host refuses what every sandbox needs.
             SandboxLostError: No launcher can be started, or each ends at once.
         """
         ours, theirs = channel.pair()
+        status = Status(ours)
         try:
-            with self._lock:  # one message; what takes long happens in the launcher
+            with self._guard():  # one message; what takes long happens in the launcher
                 for attempt in ("first", "second"):
                     process = self._running()
                     self._serial += 1
-                    place = f"{process.base}/{self._serial}"
+                    status.place = f"{process.base}/{self._serial}"
                     try:
-                        _send(process.control, payload(place), [theirs, *streams])
+                        _send(process.control, payload(status.place), [theirs, *streams])
                         break
                     except (BrokenPipeError, ConnectionResetError) as error:  # it died since _running looked
                         if attempt == "second":
                             raise SandboxLostError("the launcher ends as soon as it is started") from error
         except BaseException:
-            os.close(ours)
+            status.abandon()
             raise
         finally:
             os.close(theirs)
-        return Status(ours), place
+        return status
 
     def begin(self) -> None:
         """Start the launcher without waiting until it is ready, so that it prepares a sandbox meanwhile.
@@ -194,7 +249,7 @@ class Launcher:
         Raises:
             SandboxLostError: No process can be started.
         """
-        with self._lock:
+        with self._guard():
             if self._current is None:
                 self._current = self._start()
 
@@ -204,17 +259,24 @@ class Launcher:
         Raises:
             BackendUnavailableError: This host refuses what every sandbox needs.
         """
-        with self._lock:
+        with self._guard():
             self._running()
 
     def stop(self) -> None:
         """End the launcher, every sandbox that it has started, and remove what they left; returns when it is gone."""
-        with self._lock:
+        with self._guard():
             for process in (*self._retired, self._current):
                 if process is not None:
                     process.end()
             self._retired, self._current = [], None
             atexit.unregister(self.stop)
+
+    def _guard(self) -> _thread.LockType:
+        """The lock; another one in a fork, for which nobody would release the copy of a lock that was held."""
+        if self._lock_owner != os.getpid():
+            self._lock = _thread.allocate_lock()
+            self._lock_owner = os.getpid()
+        return self._lock
 
     def _running(self) -> _Process:
         process = self._current
@@ -226,9 +288,13 @@ class Launcher:
             process = None
         if process is None:
             process = self._start()
-        self._current = None  # greet() ends a process that cannot be used
-        process.greet()
         self._current = process
+        try:
+            process.greet()
+        except BaseException:  # it cannot be used; or Ctrl-C, and whether it has greeted is unknown
+            self._current = None
+            process.end()
+            raise
         return process
 
     def _retire(self, process: _Process) -> None:
@@ -244,22 +310,26 @@ class Launcher:
             self._retired.append(process)
 
     def _start(self) -> _Process:
-        ours, theirs = channel.pair()
         parent = self._scratch_parent or scratch_parent()
-        mounts = -1
+        ours, theirs = channel.pair()
+        process = _Process(ours)
         try:
             if self._forked:
-                pid = _fork(theirs, parent)
+                process.pid = _fork(theirs, parent)
             else:
-                mounts = _open_mounts()
-                pid = self._spawn(theirs, parent)
+                process.mounts = _open_mounts()
+                process.pid = self._spawn(theirs, parent)
+            process.pidfd = os.pidfd_open(process.pid)
+            atexit.register(self.stop)
+            return process
         except OSError as error:
-            os.close(ours)
+            process.end()
             raise SandboxLostError(f"cannot start the launcher: {error.strerror}") from error
+        except BaseException:
+            process.end()
+            raise
         finally:
             os.close(theirs)
-        atexit.register(self.stop)
-        return _Process(ours, pid, mounts)
 
     def _spawn(self, theirs: int, parent: str) -> int:
         entry = self._entry or (os.path.dirname(scratch.__file__),)

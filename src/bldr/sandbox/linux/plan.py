@@ -215,7 +215,7 @@ def _first_input(resolved: ResolvedSpec) -> str:
     rebuilt = {graft.at for graft in resolved.grafts}
     best, rank = "", 0
     for entry in (*resolved.entries, *[child for graft in resolved.grafts for child in graft.children]):
-        if entry.role == Role.INPUT and entry.host and entry.at not in rebuilt:
+        if entry.role == Role.INPUT and entry.host and entry.kind != EntryKind.DEVICE and entry.at not in rebuilt:
             found = 1 + (entry.kind == EntryKind.DIR) + 2 * (not entry.origin)
             if found > rank:
                 best, rank = entry.at, found

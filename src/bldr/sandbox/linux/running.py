@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import _signal
 import os
-import select
 
-from _bldr_launcher import scratch
-from bldr.errors import InvalidCommandError, SandboxLostError
+from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, SandboxSetupError
+from bldr.sandbox.linux.launcher import end_process
 from bldr.sandbox.protocol import Ended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bldr.errors import BldrError
     from bldr.model.receipt import GuaranteeRecord
     from bldr.sandbox.linux.launcher import Status
 
@@ -39,7 +37,6 @@ class LinuxSandbox:
 
     Args:
         status: The socket on which init reports.
-        place: Host directory of the temps, removed at the end; empty when there is none.
         argv: The command, for errors.
         failure: Makes the error of a step that failed, from its number, operation, errno and text.
         receipt: Makes the records from the facts.
@@ -49,7 +46,6 @@ class LinuxSandbox:
     def __init__(
         self,
         status: Status,
-        place: str,
         argv: tuple[str, ...],
         *,
         failure: Callable[[int, str, int, str], BldrError],
@@ -57,7 +53,6 @@ class LinuxSandbox:
         notes: Callable[[Facts], tuple[str, ...]],
     ) -> None:
         self._status = status
-        self._place = place
         self._argv = argv
         self._failure = failure
         self._receipt = receipt
@@ -79,18 +74,26 @@ class LinuxSandbox:
         items, fds = self._status.receive()
         kind = items[0] if items else b""
         if kind == b"started" and fds:
-            self._pidfd = fds[0]
-            self.terminal_fd = fds[1] if len(fds) > 1 else -1
-            self._facts.landlock_abi = int(items[1])
-            self._facts.fresh_proc = items[2] == b"1"
-            self._facts.unmapped = tuple(int(number) for number in items[3:])
-            return
-        for fd in fds:
+            self._pidfd, *rest = fds
+            self.terminal_fd, *fds = rest or [-1]
+        for fd in fds if self._pidfd < 0 or self.terminal_fd >= 0 else ():
             os.close(fd)
-        if kind == b"failed" and len(items) == 5:
-            raise self._failure(int(items[1]), items[2].decode(), int(items[3]), os.fsdecode(items[4]))
-        if kind == b"absent" and len(items) == 3:
-            raise _not_executable(self._argv[0], int(items[1]), os.fsdecode(items[2]))
+        try:
+            if kind == b"started" and self._pidfd >= 0 and len(items) >= 3:
+                self._facts.landlock_abi = int(items[1])
+                self._facts.fresh_proc = items[2] == b"1"
+                self._facts.unmapped = tuple(int(number) for number in items[3:])
+                return
+            if kind == b"failed" and len(items) == 5:
+                raise self._failure(int(items[1]), items[2].decode(), int(items[3]), os.fsdecode(items[4]))
+            if kind == b"absent" and len(items) == 3:
+                raise _not_executable(self._argv[0], int(items[1]), os.fsdecode(items[2]))
+        except ValueError as error:
+            if isinstance(error, BldrError):
+                raise
+            raise SandboxLostError(f"init broke the protocol: {error}") from error
+        if kind:
+            raise SandboxLostError(f"init broke the protocol: a report {os.fsdecode(kind)!r} of {len(items)} words")
         raise SandboxLostError("the sandbox ended before the command was started", hint="try again")
 
     def fileno(self) -> int:
@@ -107,8 +110,12 @@ class LinuxSandbox:
         for fd in fds:
             os.close(fd)
         if items and items[0] == b"exited" and len(items) == 5:
+            try:
+                status, user, system, peak = map(int, items[1:])
+            except ValueError as error:
+                raise SandboxLostError(f"init broke the protocol: {error}") from error
             self._facts.ended_clean = True
-            self._ended = Ended(int(items[1]), int(items[2]) / 1e6, int(items[3]) / 1e6, int(items[4]) * 1024)
+            self._ended = Ended(status, user / 1e6, system / 1e6, peak * 1024)
         elif not items and self._killed:
             self._ended = Ended(None)
         else:
@@ -130,21 +137,22 @@ class LinuxSandbox:
 
     def close(self) -> None:
         """Release everything; kills first when the command has not ended. Harmless the second time."""
-        if self._ended is None and self._pidfd >= 0:
-            self.kill()
-        if self._pidfd >= 0:
-            if not self._facts.ended_clean:
-                _wait(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = -1
-        self._status.close()
-        if self.terminal_fd >= 0:
-            os.close(self.terminal_fd)
-            self.terminal_fd = -1
-        if self._place:
-            scratch.remove_tree(self._place)
-            self._facts.temps_removed = True
-            self._place = ""
+        pidfd, self._pidfd = self._pidfd, -1  # a signal handler must not meet a closed descriptor
+        if pidfd >= 0:
+            if not self._facts.ended_clean and self._status.owner == os.getpid():
+                end_process(pidfd)
+            os.close(pidfd)
+            self._status.close()
+        self._status.abandon()  # closes it, too, when the start has not been reported
+        self._facts.temps_removed = True
+        terminal, self.terminal_fd = self.terminal_fd, -1
+        if terminal >= 0:
+            os.close(terminal)
+
+    def __del__(self) -> None:
+        """An exception in the wrong moment (Ctrl-C) may have left it to nobody."""
+        if "terminal_fd" in vars(self):  # else the constructor was interrupted
+            self.close()
 
     def records(self) -> tuple[GuaranteeRecord, ...]:
         """Return what became of each guarantee."""
@@ -155,23 +163,25 @@ class LinuxSandbox:
         return self._notes(self._facts)
 
 
-def _wait(pidfd: int) -> None:
-    """Wait until a process is gone: a pidfd of process 1 is readable when its whole namespace is."""
-    poller = select.poll()
-    poller.register(pidfd, select.POLLIN)
-    poller.poll()
-
-
-def _not_executable(name: str, number: int, path: str) -> InvalidCommandError:
+def _not_executable(name: str, number: int, path: str) -> BldrError:
     import errno
 
+    if number in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC):
+        text = os.strerror(number)
+        return SandboxSetupError(
+            f"cannot start the command: {text}",
+            step="start the command",
+            errno=number,
+            strerror=text,
+            hint="free memory or processes, or run fewer at a time",
+        )
+    if number == errno.ELIBACC:
+        return InvalidCommandError(
+            f"the interpreter of {path!r} is not in the sandbox",
+            code="spec.command-not-found",
+            hint="declare the interpreter or the loader that it names as an input",
+        )
     if number in (errno.ENOENT, errno.ENOTDIR):
-        if path and path != name and os.path.basename(path) != path:
-            return InvalidCommandError(
-                f"the interpreter of {path!r} is not in the sandbox",
-                code="spec.command-not-found",
-                hint="declare the interpreter or the loader that it names as an input",
-            )
         return InvalidCommandError(
             f"the command {name!r} is not in the sandbox",
             code="spec.command-not-found",

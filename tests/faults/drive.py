@@ -1,0 +1,175 @@
+"""Lets each interaction of the launcher fail once, and writes down what the caller saw and what was left.
+
+A program, so that root and a user without rights can play it: ``drive.py DIRECTORY`` prints one JSON object a line.
+``DIRECTORY`` is empty, belongs to the caller, and may be written to.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE.parents[1])]
+
+from bldr import HermeticExecutor, SandboxSpec  # noqa: E402
+from bldr.errors import BldrError  # noqa: E402
+from bldr.model.limits import ResourceLimits  # noqa: E402
+from bldr.model.paths import PathSet  # noqa: E402
+from bldr.sandbox.linux.launcher import Launcher  # noqa: E402
+from tests.faults import faulty_launcher  # noqa: E402
+from tests.processes import descendants, descriptors, specification, until  # noqa: E402
+
+ERRNOS = (errno.EPERM, errno.ENOSPC, errno.EMFILE, errno.ENOMEM)
+MOST = 25  # calls of a kind that are made to fail, one after the other
+AT_START = (
+    *(f"kernel:{name}" for name in ("clone3", "unshare", "mount", "prctl", "install_filter", "personality")),
+    "kernel:join_new_session_keyring",
+    "function:scratch.create_base",
+    "function:root.map_identity",
+    "function:channel.pair",
+    "function:scratch.remove_leftovers",
+)
+
+
+class Stage:
+    """A launcher, a spec with a step of every kind, and the fault that is set."""
+
+    def __init__(self, directory: Path) -> None:
+        self._fault = directory / "fault"
+        self._fault.write_bytes(bytes(faulty_launcher.FAULT_SIZE + 1))
+        self._serial = 0
+        self.parent = directory / "scratch"
+        self.parent.mkdir()
+        self.spec = every_step(directory)
+
+    def launcher(self) -> Launcher:
+        entry = [str(HERE / "faulty_launcher.py"), str(self._fault)]
+        return Launcher(entry=entry, scratch_parent=str(self.parent), ready=0)
+
+    def set(self, fault: str) -> None:
+        self._serial += 1
+        text = f"{fault}:{self._serial}".encode() if fault else b""
+        assert len(text) <= faulty_launcher.FAULT_SIZE
+        with open(self._fault, "r+b") as file:  # in place: others have it in their memory
+            file.write(text.ljust(faulty_launcher.FAULT_SIZE + 1, b"\0"))
+
+    def has_struck(self) -> bool:
+        return self._fault.read_bytes()[faulty_launcher.FAULT_SIZE] == 1
+
+
+def every_step(directory: Path) -> SandboxSpec:
+    """Bind, graft, skeleton, hole, mapped input, output, temps, links, limits."""
+    tree, output = directory / "tree", directory / "output"
+    (tree / "hidden").mkdir(parents=True)
+    (tree / "file").write_text("content")
+    (tree / "hidden-file").write_text("content")
+    (tree / "link").symlink_to("file")
+    (directory / "other").mkdir()
+    output.mkdir()
+    shown = PathSet.subtree(str(tree)) - PathSet.of([str(tree / "hidden"), str(tree / "hidden-file")])
+    return (
+        specification()
+        .input(shown)
+        .input(directory / "other", tree / "missing" / "here")
+        .output(output)
+        .temp("/scratch")
+        .with_limits(ResourceLimits(file_size="1G"))
+        .build()
+    )
+
+
+def attempt(executor: HermeticExecutor) -> dict[str, object]:
+    try:
+        result = executor.execute(["sh", "-c", "echo ran"])
+    except BldrError as error:
+        return {
+            "error": type(error).__name__,
+            "code": error.code,
+            "message": error.message,
+            "errno": getattr(error, "errno", None),
+            "step": getattr(error, "step", None),
+        }
+    except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
+        return {"error": type(error).__name__, "code": "", "message": str(error)}
+    return {"error": "", "stdout": result.stdout.decode(), "notes": list(result.receipt.notes)}
+
+
+def left(launcher: Launcher, before: int) -> dict[str, object]:
+    """What is still there: descriptors more than before, processes, scratch directories."""
+    until(lambda: descendants(os.getpid()) <= {launcher.pid}, bound=5)
+    return {
+        "descriptors": descriptors() - before,
+        "processes": len(descendants(os.getpid()) - {launcher.pid}),
+        "scratch": sorted(os.listdir(launcher.base)) if os.path.isdir(launcher.base) else [],
+        "launcher_descriptors": descriptors(launcher.pid) if launcher.pid else 0,
+    }
+
+
+def say(record: dict[str, object]) -> None:
+    print(json.dumps(record), flush=True)
+
+
+def faults_of_a_sandbox(stage: Stage) -> None:
+    """One launcher lives through all of them."""
+    launcher = stage.launcher()
+    executor = HermeticExecutor.create(stage.spec, launcher=launcher)
+    assert attempt(executor)["error"] == ""
+    left(launcher, 0)
+    before = descriptors()
+    kinds = [f"kernel:{name}" for name in faulty_launcher.KERNEL]
+    kinds += sorted({f"step:{fields[0].decode()}" for step in executor.plan().steps if (fields := step.encode())})
+    kinds += [f"function:{module}.{name}" for module, (_, names) in faulty_launcher.FUNCTIONS.items() for name in names]
+    for kind in kinds:
+        for number, code in enumerate(ERRNOS):
+            for which in range(1, MOST):
+                if number and which > 1 and not kind.startswith("step:"):
+                    break  # the place is tried with one errno, the errno at one place
+                if number and which > 2:
+                    break
+                fault = f"{kind}:{which}:{code}"
+                stage.set(fault)
+                outcome = attempt(executor)
+                struck = stage.has_struck()
+                stage.set("")
+                if not struck:
+                    break
+                say({"fault": fault, **outcome, "left": left(launcher, before), "again": attempt(executor)})
+    say({"fault": "", **attempt(executor), "left": left(launcher, before)})
+    launcher.stop()
+
+
+def faults_of_the_start(stage: Stage) -> None:
+    """A launcher that fails before it is ready has to be replaced by the next attempt."""
+    for kind in AT_START:
+        for which in (1, 2):
+            fault = f"{kind}:{which}:{ERRNOS[which]}"
+            before = descriptors()
+            launcher = stage.launcher()
+            executor = HermeticExecutor.create(stage.spec, launcher=launcher)
+            stage.set(fault)
+            outcome = attempt(executor)
+            struck = stage.has_struck()
+            stage.set("")
+            again = attempt(executor)
+            launcher.stop()
+            say({
+                "fault": f"start {fault}",
+                "struck": struck,
+                **outcome,
+                "again": again,
+                "left": {
+                    "descriptors": descriptors() - before,
+                    "processes": len(descendants(os.getpid())),
+                    "scratch": sorted(os.listdir(stage.parent)),
+                },
+            })  # fmt: skip
+
+
+if __name__ == "__main__":
+    theatre = Stage(Path(sys.argv[1]))
+    faults_of_a_sandbox(theatre)
+    faults_of_the_start(theatre)

@@ -1,0 +1,117 @@
+"""Interrupts one execution at each place of the supervisor's code in turn, and tells what was left.
+
+A program, because it profiles itself: ``interrupted.py SCRATCH`` prints one JSON object for each place where something
+was left, and one with the count at the end. Cleaning up is spared: whoever interrupts that has to live with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from types import FrameType
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE.parents[1])]
+
+from bldr import HermeticExecutor  # noqa: E402
+from bldr.sandbox.linux.launcher import Launcher  # noqa: E402
+from tests.processes import children, descendants, descriptors, specification, until  # noqa: E402
+
+ACTORS = ("sandbox/linux/backend.py", "sandbox/linux/launcher.py", "sandbox/linux/running.py")
+TRACED = tuple(str(HERE.parents[1] / "src" / "bldr" / name) for name in ("execution", *ACTORS))
+CLEANING = {
+    "close", "end", "stop", "kill", "handed_over", "abandon", "__exit__", "__del__", "signal", "end_process", "_retire",
+}  # fmt: skip
+CLEANING_LINES = ("except ", "finally:", "os.close(", "raise", "return Status", "scratch.remove_tree", "session.signal")
+
+
+class Interrupter:
+    """Raises KeyboardInterrupt at the n-th place where CPython looks for signals: calls into C that return, entries."""
+
+    def __init__(self, place: int) -> None:
+        self._left = place
+        self.where = ""
+
+    def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
+        code = frame.f_code
+        if event not in ("c_return", "call") or code.co_name in CLEANING or not code.co_filename.startswith(TRACED):
+            return
+        text = line_of(frame)
+        if text.startswith(CLEANING_LINES):
+            return
+        self._left -= 1
+        if self._left == 0:
+            self.where = f"{Path(code.co_filename).name}:{frame.f_lineno} {event} {text}"
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+
+LINES: dict[str, list[str]] = {}
+
+
+def line_of(frame: FrameType) -> str:
+    name = frame.f_code.co_filename
+    if name not in LINES:
+        LINES[name] = Path(name).read_text("utf-8").splitlines()
+    return LINES[name][frame.f_lineno - 1].strip()
+
+
+def quiet(launcher: Launcher) -> bool:
+    """Whether no sandbox runs a command: each init waits alone."""
+    return not launcher.pid or all(not children(pid) for pid in children(launcher.pid))
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether it has ended: who is interrupted between posix_spawn(3) and its result cannot reap what it started."""
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def main(scratch: str) -> None:
+    place = 0
+    for start_again in (False, True):
+        place = 0
+        launcher = Launcher(scratch_parent=scratch, ready=1)
+        executor = HermeticExecutor.create(specification().build(), launcher=launcher)
+        executor.execute(["true"])
+        while True:
+            place += 1
+            if start_again:
+                launcher.stop()
+            before, strangers = descriptors(), descendants(os.getpid())
+            interrupter = Interrupter(place)
+            sys.setprofile(interrupter)
+            try:
+                executor.execute(["sleep", "60"], stdin=b"x", timeout=0.001, grace=0)
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.setprofile(None)
+            if not interrupter.where:
+                break
+            if start_again:
+                launcher.stop()
+            is_quiet = until(lambda: quiet(launcher), bound=3)  # noqa: B023  called at once
+            keep = {launcher.pid, *descendants(launcher.pid)} if launcher.pid else set()
+            keep |= strangers
+            until(lambda: all(is_zombie(pid) for pid in descendants(os.getpid()) - keep), bound=3)  # noqa: B023
+            others = {pid for pid in descendants(os.getpid()) - keep if not is_zombie(pid)}
+            left = os.listdir(launcher.base) if launcher.base else []
+            more = descriptors() - before
+            if not is_quiet or others or left or more:
+                what = {"running": not is_quiet, "processes": len(others), "scratch": left, "descriptors": more}
+                print(json.dumps({"where": interrupter.where, "start": start_again, **what}), flush=True)
+                launcher.stop()
+                launcher = Launcher(scratch_parent=scratch, ready=1)
+                executor = HermeticExecutor.create(specification().build(), launcher=launcher)
+                executor.execute(["true"])
+        launcher.stop()
+        print(json.dumps({"places": place}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
