@@ -124,6 +124,15 @@ def npm() -> None:
     run("npm", "--version")
 
 
+def system_node() -> None:
+    """Node where the toolchain has it: one that lies elsewhere is not seen in a sandbox."""
+    node = shutil.which("node", path="/usr/bin:/bin")
+    if node is None:
+        raise UnavailableError("there is no node in /usr/bin")
+    if run(node, "-p", "6 * 7").strip() != "42":
+        raise UnavailableError("node printed something else")
+
+
 def npm_registry() -> None:
     run("npm", "view", "is-number", "version")
 
@@ -192,6 +201,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "rust": rust,
     "source-package": source_package,
     "strace": strace,
+    "system-node": system_node,
     "system-python": system_python,
     "terminal": terminal,
     "unprivileged-user": unprivileged_user,

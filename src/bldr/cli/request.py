@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bldr.cli.settings import Settings
     from bldr.model.spec import SandboxSpec
 
-__all__ = ["Request", "caller_directory", "request", "split_mapping"]
+__all__ = ["Request", "caller_directory", "request", "split_mapping", "undeclared_directory"]
 
 _DEFAULT_TOOLCHAIN = "system"
 _DEFAULT_TEMP = "/tmp"  # inside; private and gone afterwards
@@ -200,8 +200,20 @@ def _cwd(parsed: Parsed, spec: SandboxSpec, directory: str) -> str:
     return directory if directory and _exists_inside(spec, directory) else "/"
 
 
+def undeclared_directory(parsed: Parsed, asked: Request) -> str:
+    """The caller's directory, when files of it are declared and the command ran in ``/`` all the same; else empty.
+
+    Declaring files one by one does not declare their directory, so relative names do not lead to them.
+    """
+    directory = caller_directory()
+    if asked.cwd != "/" or directory in ("", "/") or parsed.given("cwd"):
+        return ""
+    own = [declaration.at for declaration in asked.spec.declarations if not declaration.origin]
+    return directory if any(is_within(at, directory) for at in own) else ""
+
+
 def _exists_inside(spec: SandboxSpec, path: str) -> bool:
-    """Whether a directory will be there: in an input or output, a temp itself, or on the way to a declared path.
+    """Whether a directory will be there: in an input or output, or a temp itself, or on the way to a path in one.
 
     A directory *below* a temp is not: temps start empty.
     """

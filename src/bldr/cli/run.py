@@ -114,12 +114,16 @@ def standard_input() -> int | None:
 
 
 def _report(parsed: Parsed, asked: Request, result: ExecutionResult) -> None:
+    from bldr.cli.request import undeclared_directory
     from bldr.model.result import Termination
 
     if result.termination == Termination.TIMED_OUT:
         say(f"timed out after {asked.timeout:g} s")
     for violation in result.violations:
         say(violation.message)
+    if result.exit_code and not parsed.given("quiet") and (directory := undeclared_directory(parsed, asked)):
+        say(f"the command ran in '/', because its directory {directory!r} is not declared")
+        say(f"hint: --cwd {directory}, or declare it: -i .")
     if parsed.given("verbose"):
         from bldr.cli.receipt import show
 

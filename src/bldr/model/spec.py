@@ -57,7 +57,7 @@ class SandboxSpec:
         toolchain: The name of the toolchain whose inputs are in I.
         hostname: What the command sees as host name.
         uid: What the command sees as its user and group id.
-        tmp_size: Bytes that the temps can hold together in memory; ``None`` keeps them on disk.
+        tmp_size: Bytes that each temp can hold, in memory; ``None`` keeps the temps on disk.
         allow_degraded: The guarantees that may be weaker than asked for.
         require: Guarantees that must be enforced, each with a mechanism or an empty string.
 
@@ -287,7 +287,7 @@ class SandboxSpecBuilder:
         return self
 
     def tmp_size(self, size: Size) -> SandboxSpecBuilder:
-        """Keep the temps in memory and cap them at so many bytes.
+        """Keep the temps in memory and cap each at so many bytes.
 
         Raises:
             InvalidLimitError: It is not a size.

@@ -107,6 +107,20 @@ def test_the_command_starts_in_the_callers_directory_where_it_is_visible(bldr: R
     assert bldr("run", "-i", f"{host_dir}:/src", "--cwd", "/src/sub", "pwd").stdout == b"/src/sub\n"
 
 
+def test_a_failure_outside_the_callers_directory_is_explained(bldr: Run, host_dir: Path) -> None:
+    """Files that are declared one by one do not declare their directory, and relative names do not find them."""
+    (host_dir / "file").write_text("found", encoding="ascii")
+
+    lost = bldr("run", "-i", "file", "cat", "file", cwd=host_dir)
+    assert lost.returncode == 1
+    assert f"bldr: the command ran in '/', because its directory '{host_dir}' is not declared\n".encode() in lost.stderr
+    assert f"bldr: hint: --cwd {host_dir}, or declare it: -i .\n".encode() in lost.stderr
+
+    assert bldr("run", "-i", "file", "--cwd", ".", "cat", "file", cwd=host_dir).stdout == b"found"
+    for quiet in (("-q", "-i", "file", "false"), ("-i", ".", "false"), ("-i", "file", "true"), ("false",)):
+        assert b"ran in" not in bldr("run", *quiet, cwd=host_dir).stderr
+
+
 def test_a_directory_that_is_not_there_cannot_be_started_in(bldr: Run) -> None:
     done = bldr("run", "--cwd", "/nowhere", "true")
 

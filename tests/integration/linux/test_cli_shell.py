@@ -133,18 +133,23 @@ def test_the_size_of_the_terminal_is_passed_on_and_kept_up(shell: Person) -> Non
     shell.leaves()
 
 
+STOPPABLE = (  # SIGCONT continues a process even where it is blocked, and is then there to be waited for
+    "import signal as s; s.signal(s.SIGINT, s.SIG_DFL); s.pthread_sigmask(s.SIG_BLOCK, {s.SIGCONT}); "
+    'print("it", "waits", flush=True); s.sigwait({s.SIGCONT}); print("it goes", "on", flush=True); s.pause()'
+)
+
+
 def test_keys_are_signals_of_the_terminal_inside(sit_down: Sit) -> None:
     person = sit_down("shell", "--", "/bin/bash", "--norc", "-i")
     person.types("PS1=; set -m; echo re''ady\n")
     person.reads("ready\r\n")
 
-    person.types("sleep 1000\n")
-    time.sleep(0.2)  # until sleep is in the foreground; earlier keys would stop nothing
+    person.types(f"python3 -c '{STOPPABLE}'\n")
+    person.reads("it waits\r\n")
     person.types("\x1a")
     person.reads("Stopped")
     person.types("jobs; fg\n")
-    person.reads("sleep 1000\r\n")
-    time.sleep(0.2)
+    person.reads("it goes on\r\n")
     person.types("\x03")
     person.types("echo st''ill here\n")
     person.reads("still here")

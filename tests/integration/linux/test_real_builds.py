@@ -137,11 +137,8 @@ def immer(fetched: Path) -> tuple[Path, Path]:
     return directory / "node_modules" / "immer" / "src", directory / "node_modules"
 
 
-@pytest.mark.needs("npm", "npm-registry")
+@pytest.mark.needs("npm", "npm-registry", "system-node")
 def test_a_typescript_project_is_compiled(site: Site, immer: tuple[Path, Path]) -> None:
-    node = shutil.which("node", path="/usr/bin:/bin")
-    if node is None:
-        pytest.skip("needs node in /usr/bin, where the toolchain has it")
     sources, modules = site.add(immer[0], "sources"), site.add(immer[1], "node_modules")
 
     made = site.build(
@@ -154,7 +151,7 @@ def test_a_typescript_project_is_compiled(site: Site, immer: tuple[Path, Path]) 
     code = (
         "const {produce} = require('./immer.js'); console.log(produce({a: [1]}, draft => {draft.a.push(2)}).a.join())"
     )
-    done = subprocess.run([node, "-e", code], cwd=site.output, capture_output=True, check=True)
+    done = subprocess.run(["/usr/bin/node", "-e", code], cwd=site.output, capture_output=True, check=True)
     assert done.stdout == b"1,2\n"
 
 

@@ -33,6 +33,7 @@ _MECHANISMS = {
     Guarantee.WALL_TIMEOUT: ("supervisor",),
     Guarantee.TEMPS_REMOVED: ("supervisor",),
 }
+_UNITS = {"memory": "bytes", "processes": "processes", "file_size": "bytes"}
 _LIMITS = (
     (Guarantee.MEMORY_LIMIT, "memory"),
     (Guarantee.PROCESS_LIMIT, "processes"),
@@ -131,7 +132,9 @@ def _profile_row(name: str, spec: SandboxSpec, facts: Facts, *, tried: bool) -> 
 
 def _limit_row(guarantee: str, name: str, spec: SandboxSpec) -> GuaranteeRecord:
     asked = name in spec.limits.explicit
-    limit = getattr(spec.limits, name)
+    limit = (
+        f"{getattr(spec.limits, name):g} s" if name == "cpu_time" else f"{getattr(spec.limits, name)} {_UNITS[name]}"
+    )
     if asked and guarantee in _MECHANISMS:
         return GuaranteeRecord(guarantee, True, _MECHANISMS[guarantee], False, f"{limit} for each process")
     what = "limit" if asked else "default"
