@@ -71,6 +71,14 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
+def strays(launcher: Launcher, strangers: set[int]) -> set[int]:
+    """Processes that run and are nobody's: neither the launcher's, which refills its stock at any time, nor older ones."""
+    found = descendants(os.getpid()) - strangers
+    # Looked up second, so that an init forked meanwhile is not in the first set alone.
+    known = {launcher.pid, *descendants(launcher.pid)} if launcher.pid else set()
+    return {pid for pid in found - known if not is_zombie(pid)}
+
+
 def main(scratch: str) -> None:
     place = 0
     for start_again in (False, True):
@@ -96,10 +104,8 @@ def main(scratch: str) -> None:
             if start_again:
                 launcher.stop()
             is_quiet = until(lambda: quiet(launcher), bound=3)  # noqa: B023  called at once
-            keep = {launcher.pid, *descendants(launcher.pid)} if launcher.pid else set()
-            keep |= strangers
-            until(lambda: all(is_zombie(pid) for pid in descendants(os.getpid()) - keep), bound=3)  # noqa: B023
-            others = {pid for pid in descendants(os.getpid()) - keep if not is_zombie(pid)}
+            until(lambda: not strays(launcher, strangers), bound=3)  # noqa: B023
+            others = strays(launcher, strangers)
             left = os.listdir(launcher.base) if launcher.base else []
             more = descriptors() - before
             if not is_quiet or others or left or more:
