@@ -1,19 +1,27 @@
 """Linux system calls that the standard library lacks, and their constants.
 
-The only module that sees ctypes. Each wrapper takes and returns Python types, tests the *return value*, then reads
-``errno`` and raises ``OSError(errno, "name(arguments): text")``. No policy lives here. Numbers are for x86_64 and
-aarch64; from 424 on they are the same on both. ``tests/architecture`` compares every constant with the C headers.
+The only module that sees ctypes, and only its core ``_ctypes``: the package around it makes thirty classes and a
+closure when it is imported, which costs each start of ``bldr run`` 2 ms. Each wrapper takes and returns Python types,
+tests the *return value*, then reads ``errno`` and raises ``OSError(errno, "name(arguments): text")``. No policy lives
+here. Numbers are for x86_64 and aarch64; from 424 on they are the same on both. ``tests/architecture`` compares every
+constant with the C headers.
 """
 
 from __future__ import annotations
 
-import ctypes
+import _ctypes
 import errno
 import os
+from _ctypes import _SimpleCData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    _Simple: TypeAlias = _SimpleCData[Any]  # it is generic for type checkers only
+else:
+    _Simple = _SimpleCData
 
 # The calls. Constants are read as attributes of the module; type checkers match what is listed with `kernel.Kernel`.
 __all__ = [
@@ -137,16 +145,54 @@ NR = {
     **_NUMBERS.get(MACHINE, {}),
 }
 
-_int, _uint, _long, _ulong = ctypes.c_int, ctypes.c_uint, ctypes.c_long, ctypes.c_ulong
-_text, _pointer = ctypes.c_char_p, ctypes.c_void_p
-_libc = ctypes.CDLL(None, use_errno=True)
+
+class _int(_Simple):
+    _type_ = "i"
+
+
+class _uint(_Simple):
+    _type_ = "I"
+
+
+class _long(_Simple):
+    _type_ = "l"
+
+
+class _ulong(_Simple):
+    _type_ = "L"
+
+
+class _uint64(_Simple):
+    _type_ = "Q"
+
+
+class _ushort(_Simple):
+    _type_ = "H"
+
+
+class _text(_Simple):
+    _type_ = "z"
+
+
+class _pointer(_Simple):
+    _type_ = "P"
+
+
+class _Function(_ctypes.CFuncPtr):
+    """A function of libc that keeps its ``errno`` for :func:`_ctypes.get_errno`."""
+
+    _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
+    _restype_ = _int
+
+
+_size = _ulong  # size_t, on each machine of _NUMBERS
+_libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None: what this process has loaded already
 
 
 def _function(name: str, *argtypes: type) -> Callable[..., int]:
-    """Take a function of libc; ``libc[name]`` makes a new object each time, so the types are ours alone."""
-    function = _libc[name]
+    """Take a function of libc; it is a new object each time, so the types are ours alone."""
+    function = _Function(_ctypes.dlsym(_libc, name))
     function.argtypes = argtypes
-    function.restype = _int
     return function
 
 
@@ -156,11 +202,11 @@ def _raw(name: str, *argtypes: type) -> Callable[..., int]:
     if number is None:
 
         def missing(*_arguments: object) -> int:
-            ctypes.set_errno(errno.ENOSYS)
+            _ctypes.set_errno(errno.ENOSYS)
             return -1
 
         return missing
-    function = _libc["syscall"]
+    function = _Function(_ctypes.dlsym(_libc, "syscall"))
     function.argtypes = (_long, *argtypes)
     function.restype = _long
 
@@ -172,65 +218,67 @@ def _raw(name: str, *argtypes: type) -> Callable[..., int]:
 
 _mount = _function("mount", _text, _text, _text, _ulong, _text)
 _umount2 = _function("umount2", _text, _int)
-_sethostname = _function("sethostname", _text, ctypes.c_size_t)
-_setdomainname = _function("setdomainname", _text, ctypes.c_size_t)
+_sethostname = _function("sethostname", _text, _size)
+_setdomainname = _function("setdomainname", _text, _size)
 _personality = _function("personality", _ulong)
 _prctl = _function("prctl", _int, _ulong, _ulong, _ulong, _ulong)
+_prctl_text = _function("prctl", _int, _text, _ulong, _ulong, _ulong)
 _unshare = _function("unshare", _int)
-_clone3 = _raw("clone3", _pointer, ctypes.c_size_t)
+_memmove = _function("memmove", _pointer, _text, _size)
+_clone3 = _raw("clone3", _pointer, _size)
 _pivot_root = _raw("pivot_root", _text, _text)
 _open_tree = _raw("open_tree", _int, _text, _uint)
 _move_mount = _raw("move_mount", _int, _text, _int, _text, _uint)
-_mount_setattr = _raw("mount_setattr", _int, _text, _uint, _pointer, ctypes.c_size_t)
+_mount_setattr = _raw("mount_setattr", _int, _text, _uint, _pointer, _size)
 _fsopen = _raw("fsopen", _text, _uint)
 _fsconfig = _raw("fsconfig", _int, _uint, _text, _text, _int)
 _fsmount = _raw("fsmount", _int, _uint, _uint)
-_openat2 = _raw("openat2", _int, _text, _pointer, ctypes.c_size_t)
+_openat2 = _raw("openat2", _int, _text, _pointer, _size)
 _close_range = _raw("close_range", _uint, _uint, _uint)
 _capset = _raw("capset", _text, _text)
 _keyctl = _raw("keyctl", _int, _ulong, _ulong, _ulong, _ulong)
 _seccomp = _raw("seccomp", _uint, _uint, _pointer)
-_landlock_create_ruleset = _raw("landlock_create_ruleset", _text, ctypes.c_size_t, _uint)
+_landlock_create_ruleset = _raw("landlock_create_ruleset", _text, _size, _uint)
 _landlock_add_rule = _raw("landlock_add_rule", _int, _int, _pointer, _uint)
 _landlock_restrict_self = _raw("landlock_restrict_self", _int, _uint)
 
 
-class mount_attr(ctypes.Structure):
+class mount_attr(_ctypes.Structure):
     """``struct mount_attr`` of <linux/mount.h>, 32 bytes."""
 
     _fields_ = (
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
+        ("attr_set", _uint64),
+        ("attr_clr", _uint64),
+        ("propagation", _uint64),
+        ("userns_fd", _uint64),
     )
 
 
-class open_how(ctypes.Structure):
+class open_how(_ctypes.Structure):
     """``struct open_how`` of <linux/openat2.h>, 24 bytes."""
 
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+    _fields_ = (("flags", _uint64), ("mode", _uint64), ("resolve", _uint64))
 
 
-class sock_fprog(ctypes.Structure):
+class sock_fprog(_ctypes.Structure):
     """``struct sock_fprog`` of <linux/filter.h>."""
 
-    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+    _fields_ = (("len", _ushort), ("filter", _text))
 
 
-class landlock_path_beneath_attr(ctypes.Structure):
+class landlock_path_beneath_attr(_ctypes.Structure):
     """``struct landlock_path_beneath_attr`` of <linux/landlock.h>, packed, 12 bytes."""
 
     _pack_ = 1
     _layout_ = "ms"  # what _pack_ means; CPython 3.14 wants it said
-    _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
+    _fields_ = (("allowed_access", _uint64), ("parent_fd", _int))
 
 
-class clone_args(ctypes.Structure):
+class clone_args(_ctypes.Structure):
     """``struct clone_args`` of <linux/sched.h>, 88 bytes (version 2, with the cgroup field)."""
 
     _fields_ = tuple(
-        (name, ctypes.c_uint64)
+        (name, _uint64)
         for name in (
             "flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls", "set_tid",
             "set_tid_size", "cgroup",
@@ -239,7 +287,7 @@ class clone_args(ctypes.Structure):
 
 
 def _failure(call: str, *arguments: object) -> OSError:
-    number = ctypes.get_errno()
+    number = _ctypes.get_errno()
     shown = ", ".join(os.fsdecode(item) if isinstance(item, bytes) else str(item) for item in arguments)
     return OSError(number, f"{call}({shown}): {os.strerror(number)}")
 
@@ -257,7 +305,7 @@ def clone3(flags: int, exit_signal: int) -> int:
         The number of the child; 0 in the child, like fork(2).
     """
     args = clone_args(flags=flags, exit_signal=exit_signal)
-    pid = _clone3(ctypes.byref(args), ctypes.sizeof(args))
+    pid = _clone3(_ctypes.byref(args), _ctypes.sizeof(args))
     if pid < 0:
         raise _failure("clone3", hex(flags))
     return pid
@@ -306,7 +354,7 @@ def mount_setattr(
 ) -> None:
     """mount_setattr(2), Linux 5.12; with ``AT_RECURSIVE`` it reaches every mount below."""
     attr = mount_attr(set_, clear, propagation, userns_fd)
-    if _mount_setattr(dir_fd, path, flags, ctypes.byref(attr), 32) < 0:
+    if _mount_setattr(dir_fd, path, flags, _ctypes.byref(attr), 32) < 0:
         raise _failure("mount_setattr", path, f"+{set_:#x}", f"-{clear:#x}")
 
 
@@ -335,7 +383,7 @@ def fsmount(fd: int, attributes: int) -> int:
 def openat2(dir_fd: int, path: bytes, flags: int, resolve: int) -> int:
     """openat2(2), Linux 5.6."""
     how = open_how(flags | os.O_CLOEXEC, 0, resolve)
-    fd = _openat2(dir_fd, path, ctypes.byref(how), 24)
+    fd = _openat2(dir_fd, path, _ctypes.byref(how), 24)
     if fd < 0:
         raise _failure("openat2", path, hex(flags), hex(resolve))
     return fd
@@ -375,8 +423,8 @@ def prctl(option: int, argument: int | bytes = 0) -> int:
     Returns:
         What the option returns; 0 for those that only set something.
     """
-    word = ctypes.cast(ctypes.c_char_p(argument), ctypes.c_void_p).value if isinstance(argument, bytes) else argument
-    answer = _prctl(option, word, 0, 0, 0)
+    call = _prctl_text if isinstance(argument, bytes) else _prctl
+    answer = call(option, argument, 0, 0, 0)
     if answer < 0:
         raise _failure("prctl", option, argument)
     return answer
@@ -386,7 +434,7 @@ def drop_bounding_set() -> None:
     """Empty the capability bounding set but for CAP_SETFCAP, which :func:`drop_capabilities` decides on."""
     for capability in range(64):
         if capability != CAP_SETFCAP and _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
-            if ctypes.get_errno() == errno.EINVAL:  # one past the last capability of this kernel
+            if _ctypes.get_errno() == errno.EINVAL:  # one past the last capability of this kernel
                 return
             raise _failure("prctl", "PR_CAPBSET_DROP", capability)
 
@@ -418,8 +466,7 @@ def overwrite_arguments() -> None:
     start, end = int(fields[45]), int(fields[46])  # the first two fields are before the parenthesis
     if 0 < start < end:
         name = b"bldr-init\0"[: end - start]
-        ctypes.memset(start, 0, end - start)
-        ctypes.memmove(start, name, len(name))
+        _memmove(start, name.ljust(end - start, b"\0"), end - start)
 
 
 def join_new_session_keyring() -> None:
@@ -439,7 +486,7 @@ def install_filter(program: bytes, flags: int = 0) -> int:
         0, or a descriptor when ``SECCOMP_FILTER_FLAG_NEW_LISTENER`` asks for one.
     """
     fprog = sock_fprog(len(program) // 8, program)
-    answer = _seccomp(SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(fprog))
+    answer = _seccomp(SECCOMP_SET_MODE_FILTER, flags, _ctypes.byref(fprog))
     if answer < 0:
         raise _failure("seccomp", "SECCOMP_SET_MODE_FILTER", hex(flags))
     return answer
@@ -464,7 +511,7 @@ def landlock_create_ruleset(attributes: bytes) -> int:
 def landlock_allow_beneath(ruleset_fd: int, parent_fd: int, access: int) -> None:
     """landlock_add_rule(2) with ``LANDLOCK_RULE_PATH_BENEATH``."""
     attr = landlock_path_beneath_attr(access, parent_fd)
-    if _landlock_add_rule(ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, ctypes.byref(attr), 0) < 0:
+    if _landlock_add_rule(ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, _ctypes.byref(attr), 0) < 0:
         raise _failure("landlock_add_rule", hex(access))
 
 
