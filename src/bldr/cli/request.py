@@ -6,11 +6,13 @@ import os
 
 from bldr.cli.options import UsageError
 from bldr.cli.quantities import count, duration, size, user_id
+from bldr.errors import SpecError
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits
 from bldr.model.network import NetworkPolicy
 from bldr.model.paths import is_within
 from bldr.model.process import ProcessPolicy
+from bldr.model.receipt import guarantees_named
 from bldr.model.spec import Access, SandboxSpecBuilder
 from bldr.model.value import value
 
@@ -113,9 +115,23 @@ def _identity(builder: SandboxSpecBuilder, parsed: Parsed) -> None:
         builder.tmp_size(size(text, "--tmp-size"))
     for text in parsed.all("require"):
         name, _, mechanism = text.partition("=")
-        builder.require(name, mechanism)
+        builder.require(_guarantee(name, "--require"), mechanism)
     for text in parsed.all("allow-degraded"):
-        builder.allow_degraded(*(name.strip() for name in text.split(",") if name.strip()))
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        builder.allow_degraded(*(_guarantee(name, "--allow-degraded") for name in names))
+
+
+def _guarantee(name: str, option: str) -> str:
+    """Return the name of a guarantee or a group.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    try:
+        guarantees_named([name])
+    except SpecError as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
+    return name
 
 
 def _process(parsed: Parsed) -> ProcessPolicy:

@@ -109,8 +109,8 @@ def guarantees_named(names: Iterable[str]) -> tuple[str, ...]:
 def _nearest_guarantee(name: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, (*Guarantee.ALL, *_GROUPS), n=1)
-    return f"did you mean {near[0]}?" if near else f"the names are {', '.join((*_GROUPS, *Guarantee.ALL))}"
+    near = get_close_matches(name, (*Guarantee.ALL, *_GROUPS), n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join((*_GROUPS, *Guarantee.ALL))}"
 
 
 @value

@@ -92,7 +92,7 @@ REFUSED: dict[str, Case] = {
     "allow-hosts": (lambda b, g: b.with_network(NetworkPolicy.allow_hosts(["host.example"])), ["true"], None, "sandbox.guarantee-unavailable", "allowed hosts", 125, ["--allow-host", "host.example"]),
     "require-unavailable": (lambda b, g: b.require("memory-limit"), ["true"], None, "sandbox.guarantee-unavailable", "memory-limit", 125, ["--require", "memory-limit"]),
     "require-mechanism": (lambda b, g: b.require("no-network", "firewall"), ["true"], None, "sandbox.guarantee-unavailable", "firewall", 125, ["--require", "no-network=firewall"]),
-    "unknown-guarantee": (lambda b, g: b.require("no-bugs"), ["true"], None, "spec.guarantee-unknown", "no-bugs", 125, ["--require", "no-bugs"]),
+    "unknown-guarantee": (lambda b, g: b.require("no-bugs"), ["true"], None, "spec.guarantee-unknown", "no-bugs", 2, ["--require", "no-bugs"]),
     "unknown-toolchain": (lambda b, g: b.with_toolchain("magic"), ["true"], None, "spec.toolchain-unknown", "magic", 125, ["--toolchain", "magic"]),
 }  # fmt: skip
 

@@ -324,7 +324,7 @@ def test_a_guarantee_that_is_unknown_is_refused_with_the_nearest_name() -> None:
             declare("no-netwrk")
 
         assert caught.value.code == "spec.guarantee-unknown"
-        assert caught.value.hint == "did you mean no-network?"
+        assert caught.value.hint == "did you mean no-network or network?"
 
 
 def test_a_guarantee_cannot_be_required_and_allowed_to_be_weaker() -> None:
