@@ -8,8 +8,9 @@ SCRIPTS := scripts/make-venv .ci/run examples/demo/demo.sh
 # Modules that need calls of Linux, and those that need POSIX: for other platforms they are read for the types that they
 # offer, and not checked. tests/architecture/test_platforms.py holds the lists to what modules import.
 LINUX_ONLY := \
-	--exclude '/_bldr_launcher/(__main__|channel|init|landlock|mountinfo|root|scratch|server|steps|syscalls)\.py$$' \
-	--exclude '/bldr/sandbox/linux/(backend|launcher|probe|running|trials)\.py$$' \
+	--exclude '/_bldr_launcher/(__main__|channel|init|landlock|landlock_init|landlock_server|landlock_steps|mountinfo|root)\.py$$' \
+	--exclude '/_bldr_launcher/(attributes|descendants|scratch|server|steps|syscalls)\.py$$' \
+	--exclude '/bldr/sandbox/linux/(backend|failures|ladder|landlock/backend|launcher|probe|running|trials)\.py$$' \
 	--exclude '/bldr/(cli/unconfined|execution/timeout)\.py$$'
 POSIX_ONLY := \
 	--exclude '/_bldr_launcher/seccomp\.py$$' \

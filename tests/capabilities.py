@@ -191,6 +191,8 @@ PROBES: dict[str, Callable[[], None]] = {
     "java": java,
     "kernel-headers": kernel_headers,
     "landlock": kernel("landlock"),
+    "landlock-scopes": kernel("landlock-scopes"),
+    "landlock-truncate": kernel("landlock-truncate"),
     "network-registry": network_registry,
     "npm": npm,
     "npm-registry": npm_registry,

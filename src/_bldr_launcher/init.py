@@ -36,7 +36,24 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
-__all__ = ["LARGEST_REQUEST", "Request", "main"]
+__all__ = [
+    "DEFAULTED",
+    "FORWARDED",
+    "LARGEST_REQUEST",
+    "SEARCH_PATH",
+    "Request",
+    "StepError",
+    "close_all_but",
+    "confess",
+    "confession",
+    "end_report",
+    "find_executable",
+    "main",
+    "open_terminal",
+    "receive",
+    "send",
+    "wait_for",
+]
 
 LARGEST_REQUEST = 64 * 1024 * 1024  # bytes; about a hundred thousand inputs
 TREES_PER_MESSAGE = 64  # SCM_MAX_FD of <net/scm.h> is 253; small, so that both sides work at the same time
@@ -98,7 +115,7 @@ class Request:
         return Request(int(uid), set(flags.split()), scratch, step_fields, words[1], argv, env)
 
 
-class _StepError(Exception):
+class StepError(Exception):
     """A step failed; the supervisor is told which."""
 
     def __init__(self, step: int, operation: bytes, error: OSError) -> None:
@@ -124,47 +141,53 @@ def main(link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kern
     """
     status = -1
     try:
-        failure: _StepError | None = None
+        failure: StepError | None = None
         state: steps.State | None = None
         try:
             state = _prepare(link, identity, host_ipc, kernel)
-        except _StepError as error:
+        except StepError as error:
             failure = error
-        request, streams = _receive(link)
+        request, streams = receive(link)
         status = streams[0]
         if state is not None:
             try:
                 _set_up(request, state, link, kernel)
-            except _StepError as error:
+            except StepError as error:
                 failure = error
         if failure is not None:
-            _send(status, failure.report)
+            send(status, failure.report)
         elif state is not None:
             _live(request, streams, status, state)
     except BrokenPipeError:
         pass  # the supervisor is gone: nobody is left to be told
     except BaseException as error:  # noqa: BLE001  our own mistake: say so, and end the sandbox
-        _confess(status, error)
+        confess(status, error)
     finally:
         os._exit(0)
 
 
-def _confess(status: int, error: BaseException) -> None:
+def confess(status: int, error: BaseException) -> None:
+    """Report a mistake of our own."""
     if status >= 0:
-        text = f"{type(error).__name__}: {error}"
-        if error.__traceback__ is not None:
-            last = error.__traceback__
-            while last.tb_next is not None:
-                last = last.tb_next
-            text += f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"
-        _send(status, [b"failed", b"-1", b"internal", b"0", os.fsencode(text)])
+        send(status, confession(error))
+
+
+def confession(error: BaseException) -> list[bytes]:
+    """Return the report of a mistake of our own."""
+    text = f"{type(error).__name__}: {error}"
+    if error.__traceback__ is not None:
+        last = error.__traceback__
+        while last.tb_next is not None:
+            last = last.tb_next
+        text += f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"
+    return [b"failed", b"-1", b"internal", b"0", os.fsencode(text)]
 
 
 def _guarded(step: int, operation: bytes, call: Callable[..., Answer], *arguments: object) -> Answer:
     try:
         return call(*arguments)
     except OSError as error:
-        raise _StepError(step, operation, error) from error
+        raise StepError(step, operation, error) from error
 
 
 def _prepare(link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kernel: Kernel) -> steps.State:
@@ -228,7 +251,7 @@ def close_all_but(keep: int, kernel: Kernel = syscalls) -> None:
                     pass  # the descriptor of the listing itself
 
 
-def _receive(link: int) -> tuple[Request, list[int]]:
+def receive(link: int) -> tuple[Request, list[int]]:
     """Wait for the request. The end of the stream means that this sandbox was never needed."""
     data, fds = channel.receive(link, wire.LARGEST_INLINE)
     if not data:
@@ -249,7 +272,7 @@ def _read_all(memfd: int) -> bytes:
 
 def _set_up(request: Request, state: steps.State, link: int, kernel: Kernel) -> None:
     if state.proc_failure is not None and b"host-proc" not in request.flags:
-        raise _StepError(-1, b"proc", state.proc_failure)
+        raise StepError(-1, b"proc", state.proc_failure)
     state.next_tree = _Trees(link)
     state.writable = frozenset(step[1] for step in request.steps if step[0] == b"unseal")
     for number, (operation, *arguments) in enumerate(request.steps):
@@ -257,7 +280,7 @@ def _set_up(request: Request, state: steps.State, link: int, kernel: Kernel) -> 
         try:
             steps.OPERATIONS[operation](state, *arguments)
         except OSError as error:
-            raise _StepError(number, operation, error) from error
+            raise StepError(number, operation, error) from error
     _guarded(-1, b"chdir", os.chdir, request.cwd)
 
 
@@ -291,11 +314,11 @@ class _Trees:
 
 def _live(request: Request, streams: list[int], status: int, state: steps.State) -> None:
     """Start the command, then wait for signals until it ends."""
-    terminal = _open_terminal() if b"terminal" in request.flags else None
+    terminal = open_terminal() if b"terminal" in request.flags else None
     try:
         pid = _spawn(request, streams, terminal)
     except OSError as error:
-        _send(status, [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")])
+        send(status, [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")])
         return
     for fd in streams[1:]:
         os.close(fd)
@@ -303,23 +326,21 @@ def _live(request: Request, streams: list[int], status: int, state: steps.State)
     if terminal is not None:
         handles.append(terminal[0])
     report = [b"started", str(state.landlock_abi).encode(), b"1" if state.proc_failure is None else b"0"]
-    _send(status, report + [str(number).encode() for number in state.unmapped], handles)
+    send(status, report + [str(number).encode() for number in state.unmapped], handles)
     if terminal is not None:
         os.close(terminal[0])
-    raw, usage = _wait(pid)
-    _send(
-        status,
-        [
-            b"exited",
-            str(raw).encode(),
-            str(int(usage.ru_utime * 1e6)).encode(),
-            str(int(usage.ru_stime * 1e6)).encode(),
-            str(usage.ru_maxrss).encode(),
-        ],
-    )
+    ended = wait_for(pid, _end_survivors)
+    if ended is not None:
+        send(status, end_report(*ended))
 
 
-def _open_terminal() -> tuple[int, str]:
+def end_report(raw: int, usage: resource.struct_rusage) -> list[bytes]:
+    """Return the report that the command has ended, from what wait4(2) said."""
+    numbers = (raw, int(usage.ru_utime * 1e6), int(usage.ru_stime * 1e6), usage.ru_maxrss)
+    return [b"exited", *[str(number).encode() for number in numbers]]
+
+
+def open_terminal() -> tuple[int, str]:
     """Open a new terminal of the sandbox's own /dev/pts: ``(controlling side, path of the other)``."""
     controller = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(controller, TIOCSPTLCK, struct.pack("i", 0))
@@ -349,12 +370,13 @@ def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | Non
         raise OSError(errno.ELIBACC, "no interpreter", os.fsdecode(path)) from error
 
 
-def find_executable(name: bytes, search_path: bytes) -> bytes:
+def find_executable(name: bytes, search_path: bytes, is_shown: Callable[[bytes], bool] = os.path.lexists) -> bytes:
     """Find a command the way execvp(3) does, in the sandbox's own view.
 
     Args:
         name: The first word of the command; one with a slash is a path.
         search_path: Directories between colons; an empty one is the working directory.
+        is_shown: Whether the sandbox has something at a path.
 
     Returns:
         A path that can be executed now.
@@ -368,31 +390,47 @@ def find_executable(name: bytes, search_path: bytes) -> bytes:
         candidates = [(directory or b".") + b"/" + name for directory in search_path.split(b":")]
     found = OSError(errno.ENOENT, "not found", os.fsdecode(name))
     for path in candidates:
+        if not is_shown(path):
+            continue
         if os.access(path, os.X_OK) and not os.path.isdir(path):
             return path
-        if os.path.lexists(path):
-            number = errno.EISDIR if os.path.isdir(path) else errno.EACCES if os.path.exists(path) else errno.ENOENT
-            found = OSError(number, "not executable", os.fsdecode(path))
+        number = errno.EISDIR if os.path.isdir(path) else errno.EACCES if os.path.exists(path) else errno.ENOENT
+        found = OSError(number, "not executable", os.fsdecode(path))
     raise found
 
 
-def _wait(pid: int) -> tuple[int, resource.struct_rusage]:
+def wait_for(
+    pid: int, end_survivors: Callable[[], None], *, ending: int = 0
+) -> tuple[int, resource.struct_rusage] | None:
     """Reap everybody; forward the signals of the host to the command's process group; return when the command ends.
 
     The signals stay blocked and are taken one by one: process 1 is spared every signal that it has no handler for, but
     a blocked one is queued for it all the same (signal(7), pid_namespaces(7)).
+
+    Args:
+        pid: The command.
+        end_survivors: Kills and reaps whatever the command left.
+        ending: The signal that asks this process to end everything, where it is not process 1 of a namespace, with
+            which the kernel would end everything; 0 where it is.
+
+    Returns:
+        The wait status of the command and what it used; ``None`` when it was ended by ``ending``.
     """
-    wanted = (*FORWARDED, _signal.SIGCHLD)
+    wanted = (*FORWARDED, _signal.SIGCHLD, *((ending,) if ending else ()))
     while True:
         while True:
             child, raw, usage = os.wait4(-1, os.WNOHANG)
             if child == pid:
-                _end_survivors()
+                end_survivors()
                 return raw, usage
             if child == 0:
                 break
         info = _signal.sigwaitinfo(wanted)
-        if info.si_signo != _signal.SIGCHLD and info.si_pid == 0:  # 0: sent from outside the namespace
+        if ending and info.si_signo == ending:
+            end_survivors()
+            return None
+        # 0: sent from outside the namespace
+        if info.si_signo != _signal.SIGCHLD and (ending or info.si_pid == 0):
             try:
                 os.killpg(pid, info.si_signo)
             except OSError:
@@ -415,5 +453,5 @@ def _end_survivors() -> None:
             return
 
 
-def _send(status: int, items: list[bytes], fds: Sequence[int] = ()) -> None:
+def send(status: int, items: list[bytes], fds: Sequence[int] = ()) -> None:
     channel.send(status, wire.pack(items), fds)

@@ -44,7 +44,13 @@ MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors
 
 
 def serve(
-    control_fd: int, scratch_parent: str, *, ready: int = 4, once: bool = False, kernel: Kernel = syscalls
+    control_fd: int,
+    scratch_parent: str,
+    *,
+    ready: int = 4,
+    once: bool = False,
+    kernel: Kernel = syscalls,
+    kind: type[Launcher] | None = None,
 ) -> NoReturn:
     """Run the launcher until the supervisor is gone. Never returns.
 
@@ -54,18 +60,21 @@ def serve(
         ready: How many inits wait for a request.
         once: Make no further one after the first request.
         kernel: The system calls; a test puts one that fails in its place.
+        kind: What makes the sandboxes; :class:`Launcher` by default.
     """
-    step = b"scratch"
+    step, base = b"scratch", ""
     try:
         base, lock = scratch.create_base(scratch_parent)
         step = b"launcher"
-        launcher = Launcher(control_fd, base, lock, ready=ready, once=once, kernel=kernel)
+        launcher = (kind or Launcher)(control_fd, base, lock, ready=ready, once=once, kernel=kernel)
         step = b"namespaces"
         launcher.gain_mounts()
         step = b"seccomp"
         launcher.confine_itself()
     except OSError as error:
         report = [b"failed", b"-1", step, str(error.errno or 0).encode(), os.fsencode(str(error.args[-1]))]
+        if base:
+            scratch.remove_tree(base)
         channel.send(control_fd, wire.pack(report))
         os._exit(1)
     try:
@@ -270,10 +279,7 @@ class Launcher:
         """
         ours, theirs = channel.pair()
         try:
-            pid = self.kernel.clone3(NAMESPACES, _signal.SIGCHLD)
-            if pid == 0:
-                identity = None if self.mode == b"root" else (uid, self.euid, self.egid)
-                init.main(theirs, identity, self.host_ipc, self.kernel)
+            pid = self.start_init(theirs, uid)
             self.children.add(pid)
             if self.mode == b"root":
                 root.map_identity(uid, SANDBOX_ID, SANDBOX_ID, pid)
@@ -284,6 +290,14 @@ class Launcher:
         finally:
             os.close(theirs)
         return pid, ours
+
+    def start_init(self, link: int, uid: int) -> int:
+        """Clone an init, which reads its request from ``link``; returns its process number."""
+        pid = self.kernel.clone3(NAMESPACES, _signal.SIGCHLD)
+        if pid == 0:
+            identity = None if self.mode == b"root" else (uid, self.euid, self.egid)
+            init.main(link, identity, self.host_ipc, self.kernel)
+        return pid
 
     def send_trees(self, link: int, request: init.Request) -> None:
         """Open every source here and send the detached trees after the request, as fast as init attaches them.
@@ -403,15 +417,19 @@ class Launcher:
 
     def reap(self) -> None:
         """Collect the inits that have ended."""
-        while self.children:
+        while True:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            self.children.discard(pid)
-            self.waiting = [item for item in self.waiting if item[0] != pid]
+            self.bury(pid, status)
+
+    def bury(self, pid: int, status: int) -> None:
+        """Forget an init that has ended."""
+        self.children.discard(pid)
+        self.waiting = [item for item in self.waiting if item[0] != pid]
 
     def end_everything(self) -> None:
         """Kill every sandbox and wait for the last process of each."""

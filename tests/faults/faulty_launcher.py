@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = {
     "channel": (channel, ("pair", "send", "receive")),
-    "init": (init, ("_spawn", "_take_identity", "_receive")),
+    "init": (init, ("_spawn", "_take_identity", "receive")),
     "landlock": (landlock, ("restrict_writes",)),
     "root": (root, ("map_identity", "loopback_up", "private_mounts", "fresh_root", "mount_proc", "make_devices", "leave_host")),
     "scratch": (scratch, ("create_base", "remove_leftovers")),

@@ -21,7 +21,7 @@ BECOMES_USER = [] if os.getuid() else ["unprivileged-user"]
 USER = pytest.param("user", marks=pytest.mark.needs("user-namespaces", "system-python", *BECOMES_USER))
 
 # Before init can be reached, and instead of what it says: its death is all that is seen.
-WITHOUT_A_WORD = ("kernel:close_range", "kernel:prctl:1", "function:channel.receive:1", "function:init._receive")
+WITHOUT_A_WORD = ("kernel:close_range", "kernel:prctl:1", "function:channel.receive:1", "function:init.receive")
 # Refusals that have a fallback by design.
 SURVIVABLE = {
     "kernel:close_range": errno.EPERM,  # /proc/self/fd is walked

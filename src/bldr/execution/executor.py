@@ -9,7 +9,7 @@ from bldr.execution.session import Sandbox
 from bldr.execution.streams import DEFAULT_CAPTURE_LIMIT, Plumbing
 from bldr.model.limits import parse_duration
 from bldr.model.paths import normalize
-from bldr.sandbox.select import backend_for
+from bldr.sandbox.select import backend_for, lower_backend_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from bldr.model.limits import Duration, ResourceLimits
     from bldr.model.result import ExecutionResult
     from bldr.model.spec import SandboxSpec
-    from bldr.sandbox.linux.backend import LinuxBackend
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.linux.plan import Plan
+    from bldr.sandbox.protocol import Backend
 
 __all__ = ["HermeticExecutor"]
 
@@ -38,7 +38,7 @@ class HermeticExecutor:
         b'hello\n'
     """
 
-    def __init__(self, backend: LinuxBackend) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     @staticmethod
@@ -58,8 +58,20 @@ class HermeticExecutor:
 
     @staticmethod
     def platform() -> str:
-        """Return the backend that would be used here: ``linux-namespaces``, or ``fallback`` when nothing confines."""
-        return "linux-namespaces" if HermeticExecutor.is_supported() else "fallback"
+        """Return the backend that would be used here.
+
+        It is ``linux-namespaces``, or ``linux-landlock`` where there are no namespaces and weaker guarantees have to be
+        accepted by name, or ``fallback`` when nothing confines.
+        """
+        if HermeticExecutor.is_supported():
+            return "linux-namespaces"
+        from bldr.model.spec import SandboxSpec
+
+        try:
+            backend = lower_backend_for(SandboxSpec())
+        except BldrError:
+            return "fallback"
+        return "linux-landlock" if _sets_up(backend) else "fallback"
 
     @staticmethod
     def is_supported() -> bool:
@@ -67,12 +79,10 @@ class HermeticExecutor:
         from bldr.model.spec import SandboxSpec
 
         try:
-            HermeticExecutor.create(SandboxSpec()).execute(["/"])
-        except InvalidCommandError:
-            return True  # everything was set up, and then "/" was no program
+            backend = backend_for(SandboxSpec())
         except BldrError:
             return False
-        return False
+        return _sets_up(backend)
 
     @property
     def spec(self) -> SandboxSpec:
@@ -214,7 +224,7 @@ class HermeticExecutor:
                 words,
                 timeout=seconds,
                 grace=patience,
-                backend="linux-namespaces",
+                backend=running.backend,
                 outputs=self._list_outputs if list_outputs else tuple,
             )
         except BaseException:  # Ctrl-C too: nothing may run that nobody holds
@@ -223,7 +233,7 @@ class HermeticExecutor:
             plumbing.close()
             raise
 
-    def _limited(self, limits: ResourceLimits) -> LinuxBackend:
+    def _limited(self, limits: ResourceLimits) -> Backend:
         from bldr.model.value import replace
 
         return backend_for(replace(self.spec, limits=self.spec.limits.merge(limits)), self._backend.launcher)
@@ -237,6 +247,17 @@ class HermeticExecutor:
                     links = [name for name in names if os.path.islink(os.path.join(directory, name))]
                     found += [os.path.join(directory, name) for name in (*files, *links)]
         return tuple(sorted(found))
+
+
+def _sets_up(backend: Backend) -> bool:
+    """Say whether a sandbox can be made: everything is set up, and then "/" is no program."""
+    try:
+        HermeticExecutor(backend).execute(["/"])
+    except InvalidCommandError:
+        return True
+    except BldrError:
+        return False
+    return False
 
 
 def _checked_argv(argv: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:

@@ -9,9 +9,35 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from bldr.model.receipt import GuaranteeRecord
+    from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.linux.launcher import Launcher
+    from bldr.sandbox.linux.plan import Plan
+
+    class Backend(Protocol):
+        """A spec made ready for a platform, to be started as often as wanted."""
+
+        @property
+        def spec(self) -> SandboxSpec:
+            """The spec."""
+
+        @property
+        def plan(self) -> Plan:
+            """The steps that make each sandbox."""
+
+        @property
+        def launcher(self) -> Launcher:
+            """The fork server."""
+
+        def start(
+            self, argv: tuple[str, ...], cwd: str, streams: Streams, *, terminal: bool, timeout: bool
+        ) -> RunningSandbox:
+            """Start a command."""
 
     class RunningSandbox(Protocol):
         """One command in its sandbox, seen from the supervisor."""
+
+        backend: str
+        """The name of the backend."""
 
         def fileno(self) -> int:
             """Return a descriptor that is readable when :meth:`poll` has something to do."""

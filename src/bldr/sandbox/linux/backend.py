@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from bldr.errors import InvalidCommandError, SandboxSetupError
+from bldr.errors import SandboxSetupError
 from bldr.model.receipt import Guarantee
 from bldr.sandbox.linux import guarantees
-from bldr.sandbox.linux.launcher import encode_command, encode_plan, encode_request, shared_launcher, unavailable
+from bldr.sandbox.linux.launcher import encode_command, encode_plan, encode_request, shared_launcher
 from bldr.sandbox.linux.plan import compile as compile_plan
 from bldr.sandbox.linux.running import LinuxSandbox
 from bldr.sandbox.linux.steps import MountScratch
@@ -88,12 +88,9 @@ class LinuxBackend:
             failure=lambda number, operation, code, text: self._failure(number, operation, code, text, cwd),
             receipt=lambda facts: guarantees.records(self.spec, self.plan, facts, timeout=timeout),
             notes=lambda facts: guarantees.notes(self.plan, facts),
+            backend=NAME,
         )
-        try:
-            sandbox.await_start()
-        except BaseException:
-            sandbox.close()
-            raise
+        sandbox.await_start()
         return sandbox
 
     def _make_temps(self, place: str) -> None:
@@ -115,35 +112,8 @@ class LinuxBackend:
             ) from error
 
     def _failure(self, number: int, operation: str, code: int, text: str, cwd: str) -> BldrError:
-        if operation == "chdir":
-            return InvalidCommandError(
-                f"the working directory {cwd!r} is not in the sandbox: {os.strerror(code)}",
-                code="spec.cwd-invalid",
-                hint="declare it, or choose another one with --cwd",
-            )
-        if number < 0 and operation in _STAGES_OF_THE_HOST:
-            return unavailable(operation, code, text)
-        step = self._wired[number].describe() if 0 <= number < len(self._wired) else operation
-        if operation in ("landlock", "seccomp") and code:
-            return unavailable(operation, code, text)
-        hint = "the file system of an output must allow id-mapped mounts when root runs bldr; run it as another user"
-        return SandboxSetupError(
-            f"cannot {step}: {text}",
-            step=step,
-            errno=code,
-            strerror=os.strerror(code) if code else "",
-            code="sandbox.canary" if operation == "canary" else "",
-            hint=hint if "id-mapped" in text else _hint(code),
+        from bldr.sandbox.linux.failures import setup_failure
+
+        return setup_failure(
+            (number, operation, code, text), cwd=cwd, steps=self._wired, stages_of_the_host=_STAGES_OF_THE_HOST
         )
-
-
-def _hint(code: int) -> str:
-    import errno
-
-    if code in (errno.EMFILE, errno.ENFILE):
-        return "raise the limit of open files (ulimit -n)"
-    if code in (errno.ENOMEM, errno.ENOSPC, errno.EAGAIN):
-        return "free memory, disk space or processes, or run fewer at a time"
-    if code in (errno.ENOENT, errno.ENOTDIR):
-        return "a declared path changed while the sandbox was made; try again"
-    return ""

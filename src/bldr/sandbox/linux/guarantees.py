@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bldr.sandbox.linux.plan import Plan
     from bldr.sandbox.linux.running import Facts
 
-__all__ = ["notes", "records", "refuse_unavailable"]
+__all__ = ["LIMITS", "limit_row", "notes", "records", "refuse_unavailable"]
 
 MOUNTS = "mount-namespace"
 LANDLOCK = "landlock"
@@ -34,7 +34,7 @@ _MECHANISMS = {
     Guarantee.TEMPS_REMOVED: ("supervisor",),
 }
 _UNITS = {"memory": "bytes", "processes": "processes", "file_size": "bytes"}
-_LIMITS = (
+LIMITS = (
     (Guarantee.MEMORY_LIMIT, "memory"),
     (Guarantee.PROCESS_LIMIT, "processes"),
     (Guarantee.CPU_TIME_LIMIT, "cpu_time"),
@@ -54,7 +54,7 @@ def refuse_unavailable(spec: SandboxSpec) -> None:
             guarantee=Guarantee.NETWORK_ALLOW_LIST,
             hint="fetch what the build needs beforehand and declare it as an input, or leave the hosts out",
         )
-    for guarantee, name in _LIMITS:
+    for guarantee, name in LIMITS:
         if name in spec.limits.explicit and guarantee not in _MECHANISMS and guarantee not in spec.allow_degraded:
             raise GuaranteeUnavailableError(
                 f"the limit {name} cannot be enforced by this version",
@@ -99,9 +99,9 @@ def records(spec: SandboxSpec, plan: Plan, facts: Facts, *, timeout: bool) -> tu
     if not spec.network.is_hermetic:
         detail = "no host can be reached: the list is not enforced, so nothing was let through"
         rows.append(GuaranteeRecord(Guarantee.NETWORK_ALLOW_LIST, asked=True, detail=detail))
-    for guarantee, name in _LIMITS:
+    for guarantee, name in LIMITS:
         if name in spec.limits.names_set:
-            rows.append(_limit_row(guarantee, name, spec))
+            rows.append(limit_row(guarantee, name, spec, _MECHANISMS.get(guarantee, ())))
     if timeout:
         rows.append(GuaranteeRecord(Guarantee.WALL_TIMEOUT, True, _MECHANISMS[Guarantee.WALL_TIMEOUT]))
     if any(isinstance(step, MountScratch) for step in plan.steps):
@@ -130,13 +130,14 @@ def _profile_row(name: str, spec: SandboxSpec, facts: Facts, *, tried: bool) -> 
     return GuaranteeRecord(name, True, mechanisms, tried, detail)
 
 
-def _limit_row(guarantee: str, name: str, spec: SandboxSpec) -> GuaranteeRecord:
+def limit_row(guarantee: str, name: str, spec: SandboxSpec, mechanisms: tuple[str, ...]) -> GuaranteeRecord:
+    """Write the row of a limit that was set, as far as ``mechanisms`` enforce it."""
     asked = name in spec.limits.explicit
     limit = (
         f"{getattr(spec.limits, name):g} s" if name == "cpu_time" else f"{getattr(spec.limits, name)} {_UNITS[name]}"
     )
-    if asked and guarantee in _MECHANISMS:
-        return GuaranteeRecord(guarantee, True, _MECHANISMS[guarantee], False, f"{limit} for each process")
+    if asked and mechanisms:
+        return GuaranteeRecord(guarantee, True, mechanisms, False, f"{limit} for each process")
     what = "limit" if asked else "default"
     return GuaranteeRecord(guarantee, asked, (), False, f"the {what} {limit} is not enforced")
 

@@ -21,7 +21,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Launcher", "Status", "encode_command", "encode_plan", "encode_request", "shared_launcher", "unavailable"]
+__all__ = [
+    "Launcher",
+    "Status",
+    "encode_command",
+    "encode_plan",
+    "encode_request",
+    "shared_landlock_launcher",
+    "shared_launcher",
+    "unavailable",
+]
 
 CONTROL_FD = 3
 LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted to be
@@ -33,8 +42,10 @@ class Status:
     fd = -1  # until the constructor has come that far
     place = ""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, ending: int = _signal.SIGKILL, temps: Sequence[str] = ()) -> None:
         self.place = ""  # host directory of the temps, which goes with it
+        self.temps = temps  # temps elsewhere on the host, likewise
+        self.ending = ending  # the signal that ends init and everything in the sandbox
         self.owner = os.getpid()
         self.fd = fd
 
@@ -61,7 +72,7 @@ class Status:
                 while (report := self.receive())[0]:
                     for number, fd in enumerate(report[1]):
                         if number == 0:
-                            end_process(fd)
+                            end_process(fd, self.ending)
                         os.close(fd)
             except SandboxLostError:
                 pass  # not a report: nothing to be ended by it
@@ -76,7 +87,8 @@ class Status:
         if fd >= 0:
             os.close(fd)
         if self.place and self.owner == os.getpid():
-            scratch.remove_tree(self.place)
+            for path in (*self.temps, self.place):
+                scratch.remove_tree(path)
         self.place = ""
 
     def __del__(self) -> None:
@@ -84,10 +96,10 @@ class Status:
         self.abandon()
 
 
-def end_process(pidfd: int) -> None:
-    """Kill a process and wait until it is gone: a pidfd of process 1 is readable when its whole namespace is."""
+def end_process(pidfd: int, ending: int) -> None:
+    """End an init and wait until it is gone: its pidfd is readable when everything in its sandbox is."""
     try:
-        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+        _signal.pidfd_send_signal(pidfd, ending)
     except ProcessLookupError:
         pass  # it has ended
     poller = select.poll()
@@ -178,11 +190,19 @@ class Launcher:
         entry: The launcher's program, as arguments for the interpreter; a test gives one that fails on purpose.
         scratch_parent: Host directory for temps; ``TMPDIR``, else ``/var/tmp``, else ``/tmp`` by default.
         ready: How many sandboxes are made ahead; a fork makes one, for its one command.
+        landlock: Whether its sandboxes are made without namespaces.
     """
 
     def __init__(
-        self, *, forked: bool = False, entry: Sequence[str] = (), scratch_parent: str = "", ready: int = 4
+        self,
+        *,
+        forked: bool = False,
+        entry: Sequence[str] = (),
+        scratch_parent: str = "",
+        ready: int = 4,
+        landlock: bool = False,
     ) -> None:
+        self._landlock = landlock
         self._forked = forked
         self._entry = tuple(entry)
         self._scratch_parent = scratch_parent
@@ -208,12 +228,21 @@ class Launcher:
         """The host directory that holds the temps of running sandboxes; empty when no launcher runs."""
         return self._current.base if self._current is not None else ""
 
-    def start(self, streams: tuple[int, int, int], payload: Callable[[str], bytes]) -> Status:
+    def without_namespaces(self) -> Launcher:
+        """Return another one of the same kind whose sandboxes are made without namespaces; it is not started yet."""
+        if self is _shared:
+            return _shared_landlock
+        return Launcher(forked=self._forked, scratch_parent=self._scratch_parent, ready=self._ready, landlock=True)
+
+    def start(
+        self, streams: tuple[int, int, int], payload: Callable[[str], bytes], *, temps: Sequence[str] = ()
+    ) -> Status:
         """Ask for a sandbox.
 
         Args:
             streams: Descriptors that become the command's standard streams.
             payload: Builds the request from this execution's scratch directory, and makes that where it is needed.
+            temps: Host directories beside it that are removed at the end; ``payload`` may add to them.
 
         Returns:
             The status socket, which owns the scratch directory as well.
@@ -223,7 +252,7 @@ class Launcher:
             SandboxLostError: No launcher can be started, or each ends at once.
         """
         ours, theirs = channel.pair()
-        status = Status(ours)
+        status = Status(ours, wire.ENDING if self._landlock else _signal.SIGKILL, temps)
         try:
             with self._guard():  # one message; what takes long happens in the launcher
                 for attempt in ("first", "second"):
@@ -315,7 +344,7 @@ class Launcher:
         process = _Process(ours)
         try:
             if self._forked:
-                process.pid = _fork(theirs, parent)
+                process.pid = _fork(theirs, parent, landlock=self._landlock)
             else:
                 process.mounts = _open_mounts()
                 process.pid = self._spawn(theirs, parent)
@@ -334,6 +363,7 @@ class Launcher:
     def _spawn(self, theirs: int, parent: str) -> int:
         entry = self._entry or (os.path.dirname(scratch.__file__),)
         argv = [sys.executable, "-I", "-S", *entry, str(CONTROL_FD), parent, str(self._ready)]
+        argv += ["landlock"] if self._landlock else []
         with open(os.devnull, "r+b", buffering=0) as null:
             actions = [(os.POSIX_SPAWN_DUP2, null.fileno(), number) for number in (0, 1, 2)]
             actions.append((os.POSIX_SPAWN_DUP2, theirs, CONTROL_FD))
@@ -361,10 +391,10 @@ def _open_mounts() -> int:
         return -1  # no /proc: the launcher will say so
 
 
-def _fork(theirs: int, parent: str) -> int:
+def _fork(theirs: int, parent: str, *, landlock: bool) -> int:
     pid = os.fork()  # noqa: TID251  the caller has one thread, see Launcher
     if pid == 0:
-        _become_launcher(theirs, parent)
+        _become_launcher(theirs, parent, landlock=landlock)
     return pid
 
 
@@ -374,10 +404,14 @@ def unavailable(stage: str, number: int, text: str) -> BackendUnavailableError:
     from bldr.sandbox.linux.remedies import explain_failure
 
     cause, hint, code = explain_failure(stage, number, read_facts())
+    if stage not in ("landlock", "seccomp"):  # which the lower rung needs as well
+        from bldr.sandbox.linux.landlock.offer import hint_with_offer
+
+        hint = hint_with_offer(hint)
     return BackendUnavailableError(f"{cause} ({text})", capability=stage, code=code, hint=hint)
 
 
-def _become_launcher(control_fd: int, parent: str) -> None:
+def _become_launcher(control_fd: int, parent: str, *, landlock: bool) -> None:
     """Turn a fork of ``bldr run`` into its launcher; never returns."""
     from _bldr_launcher import init, server
 
@@ -388,7 +422,12 @@ def _become_launcher(control_fd: int, parent: str) -> None:
         init.close_all_but(control_fd)
         os.setsid()
         os.chdir("/")
-        server.serve(control_fd, parent, ready=1, once=True)
+        kind = None
+        if landlock:
+            from _bldr_launcher.landlock_server import LandlockLauncher
+
+            kind = LandlockLauncher
+        server.serve(control_fd, parent, ready=1, once=True, kind=kind)
     finally:
         os._exit(1)
 
@@ -427,6 +466,11 @@ def shared_launcher() -> Launcher:
     return _shared
 
 
+def shared_landlock_launcher() -> Launcher:
+    """Return the launcher of this process for sandboxes without namespaces."""
+    return _shared_landlock
+
+
 def encode_plan(steps: Sequence[tuple[bytes, ...]]) -> bytes:
     """Encode the steps of a plan: each one its number of words, then the words."""
     fields: list[bytes] = []
@@ -444,3 +488,4 @@ def encode_command(cwd: bytes, argv: Sequence[bytes], env: Sequence[bytes]) -> b
 
 
 _shared = Launcher()
+_shared_landlock = Launcher(landlock=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
     from bldr.sandbox.resolved import ResolvedSpec
 
-__all__ = ["Plan", "compile"]
+__all__ = ["Plan", "compile", "first_input", "limit_steps"]
 
 _OWN_DEVICES = tuple([f"/dev/{name}" for name in ("full", "null", "random", "tty", "urandom", "zero")])
 _OWN_DIRECTORIES = ("/", "/dev", "/proc")
@@ -170,7 +170,7 @@ def _restrictions(spec: SandboxSpec, writable: tuple[str, ...]) -> Iterable[Step
     """Yield what is taken from the command once its files are in place."""
     if not spec.process.allow_userns:
         yield steps.ForbidUserNamespaces()
-    yield from _limits(spec.limits)
+    yield from limit_steps(spec.limits)
     if not spec.process.allow_userns:
         # Landlock forbids every mount from then on, so a nested sandbox could not be made under it.
         yield steps.Landlock(("/dev", "/proc", *writable))
@@ -178,7 +178,7 @@ def _restrictions(spec: SandboxSpec, writable: tuple[str, ...]) -> Iterable[Step
     yield steps.FilterSystemCalls(chown=spec.uid == 0, mounts=spec.process.allow_userns)
 
 
-def _limits(limits: ResourceLimits) -> Iterable[Step]:
+def limit_steps(limits: ResourceLimits) -> Iterable[Step]:
     """Yield the limits that the kernel keeps for each process. Without them the host's would show in builds."""
     core = limits.core_size or 0
     yield steps.SetLimit("core", core, core)
@@ -198,7 +198,7 @@ def _canaries(resolved: ResolvedSpec) -> Iterable[Step]:
     if resolved.canary:
         yield steps.Canary(Guarantee.READS_CONFINED, "absent", resolved.canary)
     yield steps.Canary(Guarantee.WRITES_CONFINED, "readonly", "/")
-    given = _first_input(resolved)
+    given = first_input(resolved)
     if given:
         yield steps.Canary(Guarantee.INPUTS_READ_ONLY, "readonly", given)
     if resolved.spec.network.is_hermetic:
@@ -210,7 +210,7 @@ def _canaries(resolved: ResolvedSpec) -> Iterable[Step]:
     yield steps.Canary(Guarantee.SYSCALLS_FILTERED, "filtered")
 
 
-def _first_input(resolved: ResolvedSpec) -> str:
+def first_input(resolved: ResolvedSpec) -> str:
     """Return the place of a bound input: best a directory of the caller, whose files no permission protects."""
     rebuilt = {graft.at for graft in resolved.grafts}
     best, rank = "", 0

@@ -331,6 +331,12 @@ def _seccomp(errno: int) -> Explanation:
             "use a kernel with CONFIG_SECCOMP_FILTER=y (every distribution kernel has it)",
             "sandbox.kernel-too-old",
         )
+    if errno == errnos.EBUSY:
+        return (
+            "another program answers system calls here already, and there can be only one",
+            "run bldr outside of the container or tracer that does it",
+            "sandbox.setup",
+        )
     return _unknown("seccomp", errno)
 
 

@@ -41,6 +41,7 @@ class LinuxSandbox:
         failure: Makes the error of a step that failed, from its number, operation, errno and text.
         receipt: Makes the records from the facts.
         notes: Makes the remarks from the facts.
+        backend: The name of the backend.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class LinuxSandbox:
         failure: Callable[[int, str, int, str], BldrError],
         receipt: Callable[[Facts], tuple[GuaranteeRecord, ...]],
         notes: Callable[[Facts], tuple[str, ...]],
+        backend: str,
     ) -> None:
         self._status = status
         self._argv = argv
         self._failure = failure
         self._receipt = receipt
         self._notes = notes
+        self.backend = backend
         self._facts = Facts()
         self._pidfd = -1
         self._killed = False
@@ -64,13 +67,20 @@ class LinuxSandbox:
         self.terminal_fd = -1
 
     def await_start(self) -> None:
-        """Wait until the command has been started.
+        """Wait until the command has been started; what there is of the sandbox is released when it cannot be.
 
         Raises:
             SandboxSetupError: A step failed. Nothing ran.
             InvalidCommandError: The command is not there or cannot be executed.
             SandboxLostError: Init died without a word.
         """
+        try:
+            self._await_report()
+        except BaseException:
+            self.close()
+            raise
+
+    def _await_report(self) -> None:
         items, fds = self._status.receive()
         kind = items[0] if items else b""
         if kind == b"started" and fds:
@@ -115,6 +125,7 @@ class LinuxSandbox:
             except ValueError as error:
                 raise SandboxLostError(f"init broke the protocol: {error}") from error
             self._facts.ended_clean = True
+            self._status.temps = ()  # init has removed them, and somebody else may have made such ones
             self._ended = Ended(status, user / 1e6, system / 1e6, peak * 1024)
         elif not items and self._killed:
             self._ended = Ended(None)
@@ -131,16 +142,16 @@ class LinuxSandbox:
                 pass  # it has ended; its report is on the way
 
     def kill(self) -> None:
-        """Kill init, and with it, by the kernel, everybody in its process namespace."""
+        """End init, and with it everybody in its process namespace, or everybody whom it has adopted."""
         self._killed = True
-        self.signal(_signal.SIGKILL)
+        self.signal(self._status.ending)
 
     def close(self) -> None:
         """Release everything; kills first when the command has not ended. Harmless the second time."""
         pidfd, self._pidfd = self._pidfd, -1  # a signal handler must not meet a closed descriptor
         if pidfd >= 0:
             if not self._facts.ended_clean and self._status.owner == os.getpid():
-                end_process(pidfd)
+                end_process(pidfd, self._status.ending)
             os.close(pidfd)
             self._status.close()
         self._status.abandon()  # closes it, too, when the start has not been reported
