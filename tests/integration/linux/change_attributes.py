@@ -104,4 +104,5 @@ def main(at):
         print(f"{name}: {outcome}; {seen}; {shown('other').split(' ')[2]}")
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
