@@ -49,7 +49,9 @@ FILE_RIGHTS = {
     b"read": EXECUTE | READ_FILE,
     b"device": READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV,
     b"write": EXECUTE | READ_FILE | WRITE_FILE | TRUNCATE,
-    b"stream": READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV,
+    b"stream-in": READ_FILE | IOCTL_DEV,
+    b"stream-out": WRITE_FILE | TRUNCATE | IOCTL_DEV,
+    b"stream-both": READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV,
 }
 DIRECTORY_RIGHTS = {
     b"list": READ_DIR,
@@ -123,7 +125,7 @@ def confine(rules: Iterable[tuple[bytes, bytes, bytes]], abi: int, kernel: Kerne
     ruleset = kernel.landlock_create_ruleset(attributes)
     try:
         for path, access, kind in rules:
-            follow = 0 if access == b"stream" else os.O_NOFOLLOW  # the links of /proc lead to what is open
+            follow = 0 if access.startswith(b"stream-") else os.O_NOFOLLOW  # the links of /proc lead to what is open
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC | follow)
             try:
                 table = DIRECTORY_RIGHTS if kind == b"dir" else FILE_RIGHTS

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import fcntl
 import os
 import stat
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["CANARY_FILE", "OPERATIONS", "Confinement"]
 
 CANARY_FILE = b"canary"  # in the scratch directory of an execution: the caller's own file, which no rule allows
+
+
+STREAMS = {os.O_RDONLY: b"stream-in", os.O_WRONLY: b"stream-out", os.O_RDWR: b"stream-both"}
 
 
 class Confinement(steps.State):
@@ -50,11 +54,12 @@ def temp_at(state: Confinement, path: bytes) -> None:
 
 
 def confine(state: Confinement) -> None:
-    """Enter the domain. Files that are the standard streams may be opened again, by way of /dev/stdout."""
+    """Enter the domain. Files that are the standard streams may be opened again (/dev/stdout), as they are open now."""
     for fd in (0, 1, 2):
         mode = os.fstat(fd).st_mode
         if stat.S_ISREG(mode) or stat.S_ISCHR(mode):
-            state.rules.append((b"/proc/self/fd/%d" % fd, b"stream", b"file"))
+            access = STREAMS[fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE]
+            state.rules.append((b"/proc/self/fd/%d" % fd, access, b"file"))
     landlock.confine(state.rules, state.abi, state.kernel)
 
 

@@ -306,6 +306,21 @@ def test_streams_are_passed_on_and_can_be_opened_again(executor: HermeticExecuto
     assert (host_dir / "log").read_bytes() == b"first\nagain\n"
 
 
+def test_a_file_that_is_standard_input_cannot_be_written_by_that_name(
+    executor: HermeticExecutor, host_dir: Path
+) -> None:
+    path = host_dir / "text"
+    path.write_text("as it was\n", encoding="ascii")
+    with open(path, "rb") as text, open(host_dir / "log", "wb") as log:
+        said = executor.execute(
+            ["sh", "-c", "cat /dev/stdin; echo x > /dev/stdin; cat /dev/fd/2"], stdin=text, stderr=log
+        )
+
+    assert said.stdout == b"as it was\n"
+    assert path.read_text(encoding="ascii") == "as it was\n"
+    assert (host_dir / "log").read_bytes().count(b"ermission denied") == 2
+
+
 @pytest.mark.needs("terminal")
 def test_a_terminal_of_its_own(executor: HermeticExecutor) -> None:
     with executor.start(["sh", "-c", "tty; test -t 0 && echo yes > /dev/tty; stty size"], pty=True) as session:
