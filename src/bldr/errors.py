@@ -127,14 +127,16 @@ class SandboxError(BldrError):
 class BackendUnavailableError(SandboxError):
     """This host cannot confine anything in the way that was asked for.
 
-    ``capability`` names what is missing, ``hint`` is the command that would change it.
+    ``capability`` names what is missing, ``hint`` is the command that would change it, ``errno`` is what the kernel
+    answered; 0 when it was not the kernel that refused.
     """
 
     code = "sandbox.no-backend"
 
-    def __init__(self, message: str, *, capability: str = "", code: str = "", hint: str = "") -> None:
+    def __init__(self, message: str, *, capability: str = "", errno: int = 0, code: str = "", hint: str = "") -> None:
         super().__init__(message, code=code, hint=hint)
         self.capability = capability
+        self.errno = errno
 
 
 class GuaranteeUnavailableError(SandboxError):

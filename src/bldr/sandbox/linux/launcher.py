@@ -374,7 +374,7 @@ def unavailable(stage: str, number: int, text: str) -> BackendUnavailableError:
     from bldr.sandbox.linux.remedies import explain_failure
 
     cause, hint, code = explain_failure(stage, number, read_facts())
-    return BackendUnavailableError(f"{cause} ({text})", capability=stage, code=code, hint=hint)
+    return BackendUnavailableError(f"{cause} ({text})", capability=stage, errno=number, code=code, hint=hint)
 
 
 def _become_launcher(control_fd: int, parent: str) -> None:
