@@ -104,6 +104,7 @@ class Launcher:
         self.idmap = -1
         self.leftovers_removed = False
         self.retired = False
+        self.stage = b"start-init"  # of the request that is being served, for a report
         # Its end is seen even where a fork of it holds a copy of the socket.
         parent = os.getppid()  # 0 when it is in another process namespace
         self.supervisor = os.pidfd_open(parent) if parent else -1
@@ -192,12 +193,13 @@ class Launcher:
         if self.once:
             self.ready, self.leftovers_removed = 0, True
         link = None
+        self.stage = b"start-init"
         try:
             if self.mode == b"root":
                 _give_pipes(fds[1:4])
             link = self.hand_over(data, fds)
         except OSError as error:
-            self.report(fds[0], b"namespaces", error)
+            self.report(fds[0], self.stage, error)
         finally:
             _close_all(fds)
             if link is not None:
@@ -270,11 +272,13 @@ class Launcher:
         """
         ours, theirs = channel.pair()
         try:
+            self.stage = b"namespaces"
             pid = self.kernel.clone3(NAMESPACES, _signal.SIGCHLD)
             if pid == 0:
                 identity = None if self.mode == b"root" else (uid, self.euid, self.egid)
                 init.main(theirs, identity, self.host_ipc, self.kernel)
             self.children.add(pid)
+            self.stage = b"map-identity"
             if self.mode == b"root":
                 root.map_identity(uid, SANDBOX_ID, SANDBOX_ID, pid)
                 channel.send(ours, b"m")
@@ -283,6 +287,7 @@ class Launcher:
             raise
         finally:
             os.close(theirs)
+        self.stage = b"start-init"
         return pid, ours
 
     def send_trees(self, link: int, request: init.Request) -> None:

@@ -119,9 +119,17 @@ class InvalidCommandError(SpecError):
 
 
 class SandboxError(BldrError):
-    """The machinery failed and the command did not start."""
+    """The machinery failed and the command did not start.
+
+    ``step`` says what was being done, such as "start the init" or the description of a plan's step; empty when nothing
+    was being done yet.
+    """
 
     code = "sandbox.failed"
+
+    def __init__(self, message: str, *, step: str = "", code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.step = step
 
 
 class BackendUnavailableError(SandboxError):
@@ -133,8 +141,10 @@ class BackendUnavailableError(SandboxError):
 
     code = "sandbox.no-backend"
 
-    def __init__(self, message: str, *, capability: str = "", errno: int = 0, code: str = "", hint: str = "") -> None:
-        super().__init__(message, code=code, hint=hint)
+    def __init__(
+        self, message: str, *, capability: str = "", step: str = "", errno: int = 0, code: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, step=step, code=code, hint=hint)
         self.capability = capability
         self.errno = errno
 
@@ -152,7 +162,7 @@ class GuaranteeUnavailableError(SandboxError):
 class SandboxSetupError(SandboxError, OSError):
     """One step of the set-up failed.
 
-    ``step`` is the description of the plan step, ``errno`` and ``strerror`` are what the kernel said.
+    ``errno`` and ``strerror`` are what the kernel said about ``step``.
     """
 
     code = "sandbox.setup"
@@ -160,8 +170,7 @@ class SandboxSetupError(SandboxError, OSError):
     def __init__(
         self, message: str, *, step: str = "", errno: int = 0, strerror: str = "", code: str = "", hint: str = ""
     ) -> None:
-        super().__init__(message, code=code, hint=hint)
-        self.step = step
+        super().__init__(message, step=step, code=code, hint=hint)
         self.errno = errno
         self.strerror = strerror
 

@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "LinuxBackend"]
 
 NAME = "linux-namespaces"
-# Stages that no spec can influence: what fails there fails for every sandbox on this host.
-_STAGES_OF_THE_HOST = (
-    "namespaces", "map-identity", "private-mounts", "new-root", "proc", "devices", "pivot", "loopback-up", "seccomp",
-    "landlock",
-)  # fmt: skip
 
 
 class LinuxBackend:
@@ -115,15 +110,17 @@ class LinuxBackend:
             ) from error
 
     def _failure(self, number: int, operation: str, code: int, text: str, cwd: str) -> BldrError:
+        from bldr.sandbox.linux.stages import STAGES_OF_THE_HOST, step_of
+
         if operation == "chdir":
             return InvalidCommandError(
                 f"the working directory {cwd!r} is not in the sandbox: {os.strerror(code)}",
                 code="spec.cwd-invalid",
                 hint="declare it, or choose another one with --cwd",
             )
-        if number < 0 and operation in _STAGES_OF_THE_HOST:
+        if number < 0 and operation in STAGES_OF_THE_HOST:
             return unavailable(operation, code, text)
-        step = self._wired[number].describe() if 0 <= number < len(self._wired) else operation
+        step = self._wired[number].describe() if 0 <= number < len(self._wired) else step_of(operation)
         if operation in ("landlock", "seccomp") and code:
             return unavailable(operation, code, text)
         hint = "the file system of an output must allow id-mapped mounts when root runs bldr; run it as another user"

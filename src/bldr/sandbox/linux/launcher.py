@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Launcher", "Status", "encode_command", "encode_plan", "encode_request", "shared_launcher", "unavailable"]
 
+_STEP = "start the launcher"
 CONTROL_FD = 3
 LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted to be
 
@@ -127,8 +128,10 @@ class _Process:
             if kind == b"failed" and len(words) == 4:
                 raise unavailable(words[1].decode(), int(words[2]), os.fsdecode(words[3]))
         except ValueError as error:  # WireError, undecodable text, no number
-            raise SandboxLostError(f"the launcher broke the protocol: {error}") from error
-        raise SandboxLostError("the launcher ended before it was ready", hint="try again; then bldr doctor")
+            raise SandboxLostError(f"cannot start the launcher: it broke the protocol: {error}", step=_STEP) from error
+        raise SandboxLostError(
+            "cannot start the launcher: it ended before it was ready", step=_STEP, hint="try again; then bldr doctor"
+        )
 
     def hung_up(self) -> bool:
         """Whether it has ended.
@@ -235,7 +238,9 @@ class Launcher:
                         break
                     except (BrokenPipeError, ConnectionResetError) as error:  # it died since _running looked
                         if attempt == "second":
-                            raise SandboxLostError("the launcher ends as soon as it is started") from error
+                            raise SandboxLostError(
+                                "cannot start the launcher: it ends as soon as it is ready", step=_STEP
+                            ) from error
         except BaseException:
             status.abandon()
             raise
@@ -324,7 +329,7 @@ class Launcher:
             return process
         except OSError as error:
             process.end()
-            raise SandboxLostError(f"cannot start the launcher: {error.strerror}") from error
+            raise SandboxLostError(f"cannot start the launcher: {error.strerror}", step=_STEP) from error
         except BaseException:
             process.end()
             raise
@@ -372,9 +377,17 @@ def unavailable(stage: str, number: int, text: str) -> BackendUnavailableError:
     """Make the error of a stage that this host refuses for every sandbox, with the remedy for this host."""
     from bldr.sandbox.linux.facts import read_facts
     from bldr.sandbox.linux.remedies import explain_failure
+    from bldr.sandbox.linux.stages import step_of
 
     cause, hint, code = explain_failure(stage, number, read_facts())
-    return BackendUnavailableError(f"{cause} ({text})", capability=stage, errno=number, code=code, hint=hint)
+    return BackendUnavailableError(
+        f"cannot {step_of(stage)}: {cause.removeprefix(f'{stage}: ')} ({text})",
+        capability=stage,
+        step=step_of(stage),
+        errno=number,
+        code=code,
+        hint=hint,
+    )
 
 
 def _become_launcher(control_fd: int, parent: str) -> None:
@@ -411,6 +424,7 @@ def scratch_parent() -> str:
             return path
     raise SandboxLostError(
         f"no directory for temps: {named or '/var/tmp'!r} is not a directory that can be written to",
+        step="make the directory for temps",
         code="sandbox.no-scratch",
         hint="set TMPDIR to a directory on a disk with room",
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Facts", "LinuxSandbox"]
 
+_STEP = "start the init"
+
 
 class Facts:
     """What only the sandbox itself could say about its own making."""
@@ -71,7 +73,10 @@ class LinuxSandbox:
             InvalidCommandError: The command is not there or cannot be executed.
             SandboxLostError: Init died without a word.
         """
-        items, fds = self._status.receive()
+        try:
+            items, fds = self._status.receive()
+        except SandboxLostError as error:
+            raise SandboxLostError(f"cannot {_STEP}: {error}", step=_STEP) from error
         kind = items[0] if items else b""
         if kind == b"started" and fds:
             self._pidfd, *rest = fds
@@ -91,10 +96,13 @@ class LinuxSandbox:
         except ValueError as error:
             if isinstance(error, BldrError):
                 raise
-            raise SandboxLostError(f"init broke the protocol: {error}") from error
+            raise SandboxLostError(f"cannot {_STEP}: it broke the protocol: {error}", step=_STEP) from error
         if kind:
-            raise SandboxLostError(f"init broke the protocol: a report {os.fsdecode(kind)!r} of {len(items)} words")
-        raise SandboxLostError("the sandbox ended before the command was started", hint="try again")
+            what = f"a report {os.fsdecode(kind)!r} of {len(items)} words"
+            raise SandboxLostError(f"cannot {_STEP}: it broke the protocol: {what}", step=_STEP)
+        raise SandboxLostError(
+            f"cannot {_STEP}: the sandbox ended before the command was started", step=_STEP, hint="try again"
+        )
 
     def fileno(self) -> int:
         """Return the descriptor of the status socket."""
