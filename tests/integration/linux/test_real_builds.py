@@ -51,8 +51,8 @@ def fetch(argv: Sequence[str], directory: Path) -> None:
 
 
 def fetch_source(package: str, directory: Path) -> Path:
-    """Fetch and unpack the upstream archive of a Debian source package."""
-    fetch(["apt-get", "-qq", "source", "--download-only", package], directory)
+    """Fetch and unpack the upstream archive of a Debian source package, and nothing else of it."""
+    fetch(["apt-get", "-qq", "source", "--tar-only", package], directory)
     (archive,) = directory.glob(f"{package}_*.orig.tar.*z")
     (directory / "unpacked").mkdir()
     fetch(["tar", "-x", "-f", str(archive)], directory / "unpacked")
