@@ -102,6 +102,7 @@ class Launcher:
         self.euid, self.egid = os.geteuid(), os.getegid()
         self.mode = b"root" if _is_host_root() else b"user"
         self.idmap = -1
+        self.paused = False  # none could be made ahead; tried again after the next request
         self.leftovers_removed = False
         self.retired = False
         self.stage = b"start-init"  # of the request that is being served, for a report
@@ -154,7 +155,7 @@ class Launcher:
         if self.supervisor >= 0:
             poller.register(self.supervisor, select.POLLIN)
         while True:
-            idle = len(self.waiting) >= self.ready and self.leftovers_removed
+            idle = (self.paused or len(self.waiting) >= self.ready) and self.leftovers_removed
             for fd, _events in poller.poll(None if idle else 0) or ((-1, 0),):
                 if fd == self.wake:
                     os.read(self.wake, 4096)
@@ -170,11 +171,11 @@ class Launcher:
 
     def prepare_ahead(self) -> None:
         """Use a moment without requests."""
-        if len(self.waiting) < self.ready:
+        if len(self.waiting) < self.ready and not self.paused:
             try:
                 self.waiting.append(self.clone(0))
             except OSError:
-                self.ready = 0  # the request that needs one will meet the same error and report it
+                self.paused = True  # the request that needs one meets the same error and reports it, or it has passed
         elif not self.leftovers_removed:
             self.leftovers_removed = True
             try:
@@ -190,6 +191,7 @@ class Launcher:
         if not fds:  # "retire": the supervisor has started another launcher
             self.retire()
             return True
+        self.paused = False
         if self.once:
             self.ready, self.leftovers_removed = 0, True
         link = None
