@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -42,9 +43,12 @@ ENDINGS: dict[str, Callable[[], bytes]] = {
     "end-no-number": lambda: wire.pack([b"exited", b"x", b"0", b"0", b"0"]),
     "started-twice": lambda: wire.pack([b"started", b"7", b"1"]),
 }
+HANGS = ("mute", "deaf", "idle")  # says nothing at all; greets, and reads nothing; takes requests and never answers
 
 
 def main(way: str, control: int) -> None:
+    if way in HANGS:
+        hang(way, control)
     greeting = GREETINGS.get(way, lambda: wire.pack([b"ready", b"user", b"/nowhere/bldr-scratch-fake"]))()
     if greeting:
         channel.send(control, greeting)
@@ -60,6 +64,21 @@ def main(way: str, control: int) -> None:
     if ending := ENDINGS[way]():
         channel.send(status, ending)
     os.close(status)
+
+
+def hang(way: str, control: int) -> None:
+    """Do nothing for ever, also when the supervisor closes its end: what a process does that waits for a dead disk."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    if way != "mute":
+        channel.send(control, wire.pack([b"ready", b"user", b"/nowhere/bldr-scratch-fake"]))
+    held = []
+    while True:
+        if way == "idle":
+            data, fds = channel.receive(control, wire.LARGEST_INLINE)
+            held += fds
+            if data:
+                continue
+        signal.pause()
 
 
 if __name__ == "__main__":

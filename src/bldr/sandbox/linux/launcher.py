@@ -26,18 +26,44 @@ __all__ = ["Launcher", "Status", "encode_command", "encode_plan", "encode_reques
 _STEP = "start the launcher"
 CONTROL_FD = 3
 LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted to be
+PATIENCE = 120.0  # seconds for an answer; ten thousand inputs take half a second, a file server that wakes up many
+_LAST_WORDS = 10.0  # seconds for the end of who has been told to end; then it is killed, and its temps removed here
 
 
 class Status:
-    """The socket on which one init reports. Owned by the execution; dropping it ends the sandbox."""
+    """The socket on which one init reports. Owned by the execution; dropping it ends the sandbox.
+
+    Args:
+        fd: Descriptor of the socket.
+        patience: Seconds to wait for the first report.
+    """
 
     fd = -1  # until the constructor has come that far
     place = ""
+    _process: _Process | None = None
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, patience: float) -> None:
         self.place = ""  # host directory of the temps, which goes with it
+        self.patience = patience
+        self._process: _Process | None = None
+        self._give_up: Callable[[_Process, str], None] | None = None
         self.owner = os.getpid()
         self.fd = fd
+
+    def rest_on(self, process: _Process, place: str, give_up: Callable[[_Process, str], None]) -> None:
+        """Say who makes the sandbox, where its temps are, and whom to tell when nobody reacts."""
+        if self._process is not None:
+            self._process.places.discard(self.place)
+        process.places.add(place)
+        self._process, self.place, self._give_up = process, place, give_up
+
+    def await_report(self) -> bool:
+        """Wait for the first report; when the patience is over, see to it that who hangs goes, and return False."""
+        if await_ready(self.fd, select.POLLIN, self.patience):
+            return True
+        if self._process is not None and self._give_up is not None:
+            self._give_up(self._process, self.place)
+        return False
 
     def receive(self) -> tuple[list[bytes], list[int]]:
         """Return the next report and its descriptors; an empty report when init is gone.
@@ -78,11 +104,20 @@ class Status:
             os.close(fd)
         if self.place and self.owner == os.getpid():
             scratch.remove_tree(self.place)
+        if self._process is not None:
+            self._process.places.discard(self.place)
         self.place = ""
 
     def __del__(self) -> None:
         """An exception in the wrong moment (Ctrl-C) may have left it to nobody."""
         self.abandon()
+
+
+def await_ready(fd: int, events: int, seconds: float) -> bool:
+    """Wait until a descriptor is ready; False when the time is over first."""
+    poller = select.poll()
+    poller.register(fd, events)
+    return bool(poller.poll(seconds * 1000))
 
 
 def end_process(pidfd: int) -> None:
@@ -99,10 +134,12 @@ def end_process(pidfd: int) -> None:
 class _Process:
     """One launcher process, seen from the supervisor that owns it."""
 
-    __slots__ = ("base", "control", "mode", "mounts", "owner", "pid", "pidfd")
+    __slots__ = ("base", "control", "mode", "mounts", "owner", "patience", "pid", "pidfd", "places")
 
-    def __init__(self, control: int) -> None:
+    def __init__(self, control: int, patience: float) -> None:
         self.control = control
+        self.patience = patience
+        self.places: set[str] = set()  # of executions that have not been closed
         self.pid = 0  # until it has been started
         self.pidfd = -1
         self.mounts = -1  # /proc/self/mounts, which signals a change of the mount table; -1 without
@@ -119,6 +156,8 @@ class _Process:
         """
         if self.mode:
             return
+        if not await_ready(self.control, select.POLLIN, self.patience):
+            raise _no_answer(self.patience)
         try:
             data, _ = channel.receive(self.control, LARGEST_REPORT)
             kind, *words = wire.unpack(data) if data else (b"",)
@@ -132,6 +171,19 @@ class _Process:
         raise SandboxLostError(
             "cannot start the launcher: it ended before it was ready", step=_STEP, hint="try again; then bldr doctor"
         )
+
+    def send(self, data: bytes, fds: list[int]) -> None:
+        """Send a request.
+
+        Raises:
+            SandboxLostError: It takes no more of them.
+        """
+        try:
+            channel.send(self.control, data, fds, wait=False)
+        except BlockingIOError:
+            if not await_ready(self.control, select.POLLOUT, self.patience):
+                raise _no_answer(self.patience) from None
+            channel.send(self.control, data, fds)
 
     def hung_up(self) -> bool:
         """Whether it has ended.
@@ -157,13 +209,22 @@ class _Process:
         poller.register(self.mounts, select.POLLPRI)  # proc(5): a change raises POLLERR and POLLPRI, once
         return bool(poller.poll(0))
 
-    def end(self) -> None:
-        """End it and everything that it has started; returns when all are gone. In a fork of its owner: forget it."""
-        for fd in (self.control, self.mounts, self.pidfd):
+    def end(self, patience: float = _LAST_WORDS) -> None:
+        """End it and everything that it has started; returns when all are gone. In a fork of its owner: forget it.
+
+        Args:
+            patience: Seconds that it may take to end by itself; then it is killed.
+        """
+        if self.control >= 0:
+            os.close(self.control)
+        own = self.owner == os.getpid() and bool(self.pid)
+        if own and self.pidfd >= 0 and not await_ready(self.pidfd, select.POLLIN, min(patience, self.patience)):
+            end_process(self.pidfd)
+        for fd in (self.mounts, self.pidfd):
             if fd >= 0:
                 os.close(fd)
         self.control = self.mounts = self.pidfd = -1
-        if self.owner != os.getpid() or not self.pid:
+        if not own:
             return
         try:
             os.waitpid(self.pid, 0)
@@ -181,15 +242,23 @@ class Launcher:
         entry: The launcher's program, as arguments for the interpreter; a test gives one that fails on purpose.
         scratch_parent: Host directory for temps; ``TMPDIR``, else ``/var/tmp``, else ``/tmp`` by default.
         ready: How many sandboxes are made ahead; a fork makes one, for its one command.
+        patience: Seconds that the launcher may take to answer, and a sandbox to be made.
     """
 
     def __init__(
-        self, *, forked: bool = False, entry: Sequence[str] = (), scratch_parent: str = "", ready: int = 4
+        self,
+        *,
+        forked: bool = False,
+        entry: Sequence[str] = (),
+        scratch_parent: str = "",
+        ready: int = 4,
+        patience: float = PATIENCE,
     ) -> None:
         self._forked = forked
         self._entry = tuple(entry)
         self._scratch_parent = scratch_parent
         self._ready = ready
+        self._patience = patience
         self._lock = _thread.allocate_lock()
         self._lock_owner = os.getpid()
         self._current: _Process | None = None
@@ -226,15 +295,15 @@ class Launcher:
             SandboxLostError: No launcher can be started, or each ends at once.
         """
         ours, theirs = channel.pair()
-        status = Status(ours)
+        status = Status(ours, self._patience)
         try:
             with self._guard():  # one message; what takes long happens in the launcher
                 for attempt in ("first", "second"):
                     process = self._running()
                     self._serial += 1
-                    status.place = f"{process.base}/{self._serial}"
+                    status.rest_on(process, f"{process.base}/{self._serial}", self._give_up)
                     try:
-                        _send(process.control, payload(status.place), [theirs, *streams])
+                        _send(process, payload(status.place), [theirs, *streams])
                         break
                     except (BrokenPipeError, ConnectionResetError) as error:  # it died since _running looked
                         if attempt == "second":
@@ -308,16 +377,31 @@ class Launcher:
             old.end()
             self._retired.remove(old)
         try:
-            channel.send(process.control, b"retire")
+            channel.send(process.control, b"retire", wait=False)
         except (BrokenPipeError, ConnectionResetError):
             process.end()
-        else:
-            self._retired.append(process)
+            return
+        except BlockingIOError:
+            pass  # it hangs; stop() ends it
+        self._retired.append(process)
+
+    def _give_up(self, process: _Process, place: str) -> None:
+        """Kill a launcher that hangs, or whose init does.
+
+        Where other executions live on it, it is only replaced; it ends with the last of them, or is killed by ``stop``.
+        """
+        with self._guard():
+            if process is self._current:
+                self._current = None
+                self._retire(process)
+            if process in self._retired and not process.places - {place}:
+                self._retired.remove(process)
+                process.end(patience=0)
 
     def _start(self) -> _Process:
         parent = self._scratch_parent or scratch_parent()
         ours, theirs = channel.pair()
-        process = _Process(ours)
+        process = _Process(ours, self._patience)
         try:
             if self._forked:
                 process.pid = _fork(theirs, parent)
@@ -347,16 +431,24 @@ class Launcher:
             )
 
 
-def _send(control: int, request: bytes, fds: list[int]) -> None:
+def _send(process: _Process, request: bytes, fds: list[int]) -> None:
     if len(request) <= wire.LARGEST_INLINE:
-        channel.send(control, request, fds)
+        process.send(request, fds)
         return
     memfd = os.memfd_create("bldr-request", os.MFD_CLOEXEC)
     try:
         _write_all(memfd, request)
-        channel.send(control, b"memfd", [*fds, memfd])
+        process.send(b"memfd", [*fds, memfd])
     finally:
         os.close(memfd)
+
+
+def _no_answer(seconds: float) -> SandboxLostError:
+    return SandboxLostError(
+        f"cannot reach the launcher: no answer within {seconds:g} s",
+        step="reach the launcher",
+        hint="a declared path may lie on a file system that does not answer (findmnt lists them); try again",
+    )
 
 
 def _open_mounts() -> int:

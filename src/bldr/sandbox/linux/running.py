@@ -73,6 +73,12 @@ class LinuxSandbox:
             InvalidCommandError: The command is not there or cannot be executed.
             SandboxLostError: Init died without a word.
         """
+        if not self._status.await_report():
+            raise SandboxLostError(
+                f"cannot {_STEP}: the sandbox was not made within {self._status.patience:g} s",
+                step=_STEP,
+                hint="a declared path may lie on a file system that does not answer (findmnt lists them)",
+            )
         try:
             items, fds = self._status.receive()
         except SandboxLostError as error:
