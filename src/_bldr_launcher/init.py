@@ -22,6 +22,7 @@ import errno
 import fcntl
 import os
 import resource  # noqa: TC003  os.wait4 imports it on first use, when the host's files are gone
+import select
 import struct
 
 from _bldr_launcher import channel, steps, syscalls, wire
@@ -291,6 +292,8 @@ class _Trees:
 
 def _live(request: Request, streams: list[int], status: int, state: steps.State) -> None:
     """Start the command, then wait for signals until it ends."""
+    if _is_forsaken(status):
+        return
     terminal = _open_terminal() if b"terminal" in request.flags else None
     try:
         pid = _spawn(request, streams, terminal)
@@ -317,6 +320,13 @@ def _live(request: Request, streams: list[int], status: int, state: steps.State)
             str(usage.ru_maxrss).encode(),
         ],
     )
+
+
+def _is_forsaken(status: int) -> bool:
+    """Whether the supervisor has given up meanwhile (a timeout, Ctrl-C): then the command is not started."""
+    poller = select.poll()
+    poller.register(status, 0)
+    return bool(poller.poll(0))
 
 
 def _open_terminal() -> tuple[int, str]:

@@ -16,7 +16,8 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ GuaranteeUnavailableError     sandbox.guarantee-unavailable
      │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
      │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
-     └─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set
+     └─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set but where
+                                                      a timeout passed before the command was started
          ├─ CommandFailedError            action.exit-status | action.signal | action.cancelled
          └─ TimeLimitError (TimeoutError) action.timed-out
 """
@@ -201,7 +202,7 @@ class CommandFailedError(ActionError):
 
 
 class TimeLimitError(ActionError, TimeoutError):
-    """The command was ended because its wall-clock timeout passed."""
+    """The command was ended because its wall-clock timeout passed; without a ``result`` it had not been started."""
 
     code = "action.timed-out"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from bldr.errors import BldrError, InvalidCommandError, SandboxError
 from bldr.execution.session import Sandbox
@@ -102,7 +103,7 @@ class HermeticExecutor:
         Args:
             argv: The command; without a slash it is looked up in the sandbox's PATH.
             cwd: Inside directory; ``/`` by default.
-            timeout: Wall-clock seconds until SIGTERM.
+            timeout: Wall-clock seconds from this call until SIGTERM; the making of the sandbox is included.
             grace: Seconds from SIGTERM to the kill of everything inside.
             limits: Limits for this execution in place of the spec's.
             stdin: ``None`` for ``/dev/null``, bytes, a descriptor, a file, ``"inherit"`` or ``"pipe"``.
@@ -116,6 +117,7 @@ class HermeticExecutor:
             InvalidCommandError: The command, the directory or a stream cannot be used. Nothing ran.
             SandboxError: The sandbox could not be made. Nothing ran.
             SandboxLostError: The sandbox was ended from outside.
+            TimeLimitError: The timeout passed before the command was started. Later it is in the result.
 
         A KeyboardInterrupt is passed on to the command as SIGINT; it is raised when the command has ended, or has been
         killed after the grace.
@@ -198,7 +200,7 @@ class HermeticExecutor:
         """
         words = _checked_argv(argv)
         directory = "/" if cwd is None else normalize(cwd, what="cwd")
-        seconds = None if timeout is None else parse_duration(timeout, what="timeout")
+        until = None if timeout is None else time.monotonic() + parse_duration(timeout, what="timeout")
         patience = parse_duration(grace, what="grace", allow_zero=True)
         backend = self._backend if limits is None else self._limited(limits)
         if pty:
@@ -206,13 +208,13 @@ class HermeticExecutor:
         plumbing = Plumbing(stdin, stdout, stderr, capture_limit)
         running = None
         try:
-            running = backend.start(words, directory, plumbing.streams, terminal=pty, timeout=seconds is not None)
+            running = backend.start(words, directory, plumbing.streams, terminal=pty, until=until)
             plumbing.handed_over()
             return Sandbox(
                 running,
                 plumbing,
                 words,
-                timeout=seconds,
+                deadline=until,
                 grace=patience,
                 backend="linux-namespaces",
                 outputs=self._list_outputs if list_outputs else tuple,

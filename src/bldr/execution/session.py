@@ -41,7 +41,7 @@ class Sandbox:
         plumbing: Plumbing,
         argv: tuple[str, ...],
         *,
-        timeout: float | None,
+        deadline: float | None,
         grace: float,
         backend: str,
         outputs: Callable[[], tuple[str, ...]],
@@ -55,7 +55,7 @@ class Sandbox:
         self._outputs = outputs
         self._started_at = time.time()
         self._begun = time.monotonic()
-        self._deadline = None if timeout is None else self._begun + timeout
+        self._deadline = deadline  # monotonic time
         self._kill_at: float | None = None
         self._termination = ""
         self._ended: Ended | None = None

@@ -40,9 +40,9 @@ def test_the_status_is_the_commands_own(bldr: Run, command: list[str], status: i
 
 
 def test_a_timeout_is_told_apart_from_a_signal(bldr: Run) -> None:
-    done = bldr("run", "--timeout", "100ms", "sleep", "60")
+    done = bldr("run", "--timeout", "500ms", "sleep", "60")
 
-    assert (done.returncode, done.stdout, done.stderr) == (124, b"", b"bldr: timed out after 0.1 s\n")
+    assert (done.returncode, done.stdout, done.stderr) == (124, b"", b"bldr: timed out after 0.5 s\n")
 
 
 def test_nothing_is_added_to_the_output_and_nothing_changed(bldr: Run) -> None:

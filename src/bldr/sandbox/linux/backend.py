@@ -53,7 +53,7 @@ class LinuxBackend:
         self._flags = (b"host-proc",) if Guarantee.PROCESSES_ISOLATED in spec.allow_degraded else ()
 
     def start(
-        self, argv: tuple[str, ...], cwd: str, streams: Streams, *, terminal: bool, timeout: bool
+        self, argv: tuple[str, ...], cwd: str, streams: Streams, *, terminal: bool, until: float | None
     ) -> LinuxSandbox:
         """Start a command.
 
@@ -62,12 +62,13 @@ class LinuxBackend:
             cwd: Inside directory.
             streams: Its standard streams.
             terminal: Give it a terminal of its own instead of the streams.
-            timeout: Whether a wall-clock timeout will be enforced; for the receipt.
+            until: Monotonic time when the wall-clock timeout passes, which the caller enforces from the start on.
 
         Raises:
             SandboxSetupError: A step failed.
             BackendUnavailableError: This host refuses what every sandbox needs.
             InvalidCommandError: The command or the directory is not there.
+            TimeLimitError: The timeout passed before the command was started.
         """
         command = encode_command(os.fsencode(cwd), [os.fsencode(word) for word in argv], self._env)
         flags = (*self._flags, b"terminal") if terminal else self._flags
@@ -81,11 +82,11 @@ class LinuxBackend:
             status,
             argv,
             failure=lambda number, operation, code, text: self._failure(number, operation, code, text, cwd),
-            receipt=lambda facts: guarantees.records(self.spec, self.plan, facts, timeout=timeout),
+            receipt=lambda facts: guarantees.records(self.spec, self.plan, facts, timeout=until is not None),
             notes=lambda facts: guarantees.notes(self.plan, facts),
         )
         try:
-            sandbox.await_start()
+            sandbox.await_start(until)
         except BaseException:
             sandbox.close()
             raise

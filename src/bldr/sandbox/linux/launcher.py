@@ -13,6 +13,7 @@ import atexit
 import os
 import select
 import sys
+import time
 
 from _bldr_launcher import channel, scratch, wire
 from bldr.errors import BackendUnavailableError, SandboxLostError
@@ -57,11 +58,19 @@ class Status:
         process.places.add(place)
         self._process, self.place, self._give_up = process, place, give_up
 
-    def await_report(self) -> bool:
-        """Wait for the first report; when the patience is over, see to it that who hangs goes, and return False."""
-        if await_ready(self.fd, select.POLLIN, self.patience):
+    def await_report(self, until: float | None) -> bool:
+        """Wait for the first report; when time is over, see to it that a launcher that hangs goes, and return False.
+
+        Args:
+            until: Monotonic time until which it may come, if that is before the patience ends.
+        """
+        seconds = self.patience if until is None else min(self.patience, until - time.monotonic())
+        if self._process is None or self._give_up is None:
+            return False
+        if seconds > 0 and await_ready(self.fd, select.POLLIN, seconds):
+            self._process.answered = time.monotonic()
             return True
-        if self._process is not None and self._give_up is not None:
+        if time.monotonic() >= self._process.answered + min(self.patience, _LAST_WORDS):
             self._give_up(self._process, self.place)
         return False
 
@@ -134,11 +143,12 @@ def end_process(pidfd: int) -> None:
 class _Process:
     """One launcher process, seen from the supervisor that owns it."""
 
-    __slots__ = ("base", "control", "mode", "mounts", "owner", "patience", "pid", "pidfd", "places")
+    __slots__ = ("answered", "base", "control", "mode", "mounts", "owner", "patience", "pid", "pidfd", "places")
 
     def __init__(self, control: int, patience: float) -> None:
         self.control = control
         self.patience = patience
+        self.answered = 0.0  # monotonic time of the last sign of life
         self.places: set[str] = set()  # of executions that have not been closed
         self.pid = 0  # until it has been started
         self.pidfd = -1
@@ -163,6 +173,7 @@ class _Process:
             kind, *words = wire.unpack(data) if data else (b"",)
             if kind == b"ready" and len(words) == 2:
                 self.base, self.mode = os.fsdecode(words[1]), words[0].decode()
+                self.answered = time.monotonic()
                 return
             if kind == b"failed" and len(words) == 4:
                 raise unavailable(words[1].decode(), int(words[2]), os.fsdecode(words[3]))
@@ -392,8 +403,8 @@ class Launcher:
         """
         with self._guard():
             if process is self._current:
-                self._current = None
                 self._retire(process)
+                self._current = None
             if process in self._retired and not process.places - {place}:
                 self._retired.remove(process)
                 process.end(patience=0)

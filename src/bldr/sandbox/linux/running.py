@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import _signal
 import os
+import time
 
-from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, SandboxSetupError
+from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, SandboxSetupError, TimeLimitError
 from bldr.sandbox.linux.launcher import end_process
 from bldr.sandbox.protocol import Ended
 
@@ -65,15 +66,21 @@ class LinuxSandbox:
         self._ended: Ended | None = None
         self.terminal_fd = -1
 
-    def await_start(self) -> None:
+    def await_start(self, until: float | None) -> None:
         """Wait until the command has been started.
 
+        Args:
+            until: Monotonic time when the timeout of the execution passes.
+
         Raises:
+            TimeLimitError: The timeout passed first.
             SandboxSetupError: A step failed. Nothing ran.
             InvalidCommandError: The command is not there or cannot be executed.
             SandboxLostError: Init died without a word.
         """
-        if not self._status.await_report():
+        if not self._status.await_report(until):
+            if until is not None and time.monotonic() >= until:
+                raise TimeLimitError("timed out before the command was started", hint="allow more time for the sandbox")
             raise SandboxLostError(
                 f"cannot {_STEP}: the sandbox was not made within {self._status.patience:g} s",
                 step=_STEP,
