@@ -15,7 +15,7 @@ POSIX_ONLY := \
 	--exclude '/_bldr_launcher/seccomp\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
 	--exclude '/bldr/execution/(session|streams)\.py$$' \
-	--exclude '/bldr/cli/(resultfile|run|settings|shell)\.py$$'
+	--exclude '/bldr/cli/(run|settings|shell)\.py$$'
 
 .PHONY: help demo test lint format bench performance clean
 .DEFAULT_GOAL := help

@@ -41,7 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         page(verb_page(PLAN))
         return 0
     from bldr.execution.executor import HermeticExecutor
+    from bldr.sandbox.select import refuse_without_backend
 
+    refuse_without_backend()
     directory = caller_directory()
     asked = request(parsed, load(os.environ, directory), directory, os.environ)
     steps = [step.describe() for step in HermeticExecutor.create(asked.spec).plan().steps]

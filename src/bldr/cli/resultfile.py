@@ -43,12 +43,12 @@ class ResultFile:
     def __enter__(self) -> Self:
         try:
             if _is_special(self._path):
-                self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+                self._fd = os.open(self._path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
             else:
                 self._target = os.path.realpath(self._path)  # a link stays a link, and its target is replaced
                 head, tail = os.path.split(self._target)
                 draft = os.path.join(head, f".{tail}.{os.getpid()}.part")
-                self._fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                self._fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
                 self._draft = draft
         except OSError as error:
             raise OSError(error.errno, f"cannot write the result: {error.strerror}", self._path) from error

@@ -137,9 +137,8 @@ class Interrupts:
     once. A signal that was ignored when bldr started (``nohup``, a shell's background job) stays ignored.
     """
 
-    _SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
-
     def __init__(self) -> None:
+        self._signals = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)  # not in the class: Windows has no SIGHUP
         self._session: Interruptible | None = None
         self._count = count()
         self._first = 0
@@ -147,7 +146,7 @@ class Interrupts:
         self._before: list[tuple[int, object]] = []
 
     def __enter__(self) -> Self:
-        for signum in self._SIGNALS:
+        for signum in self._signals:
             before = _signal.getsignal(signum)
             if before != _signal.SIG_IGN:
                 self._before.append((signum, before))

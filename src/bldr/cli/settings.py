@@ -31,6 +31,7 @@ KEYS = (
     "BUILDER_HERMETIC_PROCESSES",
 )
 _LARGEST_FILE = 65536  # bytes
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # Windows lacks both
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off")
 
@@ -110,7 +111,7 @@ def _nearest_file(directory: str) -> tuple[int | None, str]:
         path = os.path.join(directory, FILE_NAME)
         try:
             # a FIFO must not block, and a terminal must not become ours
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY), path
+            return os.open(path, _READ), path
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -127,16 +128,20 @@ def _distrust(about: os.stat_result, directory: str) -> str:
     It may say ``BUILDER_HERMETIC=false``, so one that somebody else put into a directory above (``/tmp``) must not
     have a say. The owner of the caller's directory may: the commands that are about to run there are theirs, too.
     """
-    trusted = [0, os.geteuid()]
-    try:
-        trusted.append(os.stat(directory).st_uid)
-    except OSError:  # it has just gone
-        pass
-    if about.st_uid not in trusted:
+    if about.st_uid != 0 and about.st_uid not in _trusted(directory):  # 0 is root, or a system without such owners
         return f"it belongs to uid {about.st_uid}, neither to you nor to the owner of {directory!r}"
     if about.st_mode & stat.S_IWOTH:
         return "everybody can write it"
     return ""
+
+
+def _trusted(directory: str) -> list[int]:
+    trusted = [os.geteuid()]
+    try:
+        trusted.append(os.stat(directory).st_uid)
+    except OSError:  # it has just gone
+        pass
+    return trusted
 
 
 def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> Settings:
