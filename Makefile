@@ -2,6 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+LANES ?=
 BENCH_ARGS ?=
 SCRIPTS := scripts/make-venv .ci/run examples/demo/demo.sh
 
@@ -17,7 +18,7 @@ POSIX_ONLY := \
 	--exclude '/bldr/execution/(session|streams)\.py$$' \
 	--exclude '/bldr/cli/(resultfile|run|settings|shell)\.py$$'
 
-.PHONY: help demo test lint format bench performance clean
+.PHONY: help demo test kernels lint format bench performance clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -28,6 +29,9 @@ demo: $(VENV)/.run ## build a real project in a sandbox and show what was enforc
 
 test: $(VENV)/.dev ## run the test suite (PYTEST_ARGS are passed on)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+kernels: $(VENV)/.dev ## run tests on other kernels, with real cgroups (LANES names some, see docs/kernels.md)
+	$(BIN)/python -m tests.kernels.lanes $(LANES)
 
 lint: $(VENV)/.dev ## ruff, mypy for three platforms, import contracts, shellcheck
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ It asks the kernel directly and shares no code with bldr, so that a fault in bld
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 import sys
@@ -99,6 +100,34 @@ def overlay_in_userns(directory):
     write(f"{directory}/merged/file", "there")
 
 
+def without_mount_setattr(directory):
+    try:
+        call("NR_MOUNT_SETATTR", long(NR_MOUNT_SETATTR), long(-1), b"", long(0), None, long(0))
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            return
+    raise OSError(0, "the kernel has mount_setattr")
+
+
+def without_landlock(directory):
+    try:
+        landlock_abi()
+    except OSError:
+        return
+    raise OSError(0, "the kernel has Landlock")
+
+
+def landlock_abi():
+    number = long(NR_LANDLOCK_CREATE_RULESET)
+    return call("NR_LANDLOCK_CREATE_RULESET", number, None, long(0), long(LANDLOCK_CREATE_RULESET_VERSION))
+
+
+def landlock_network(directory):
+    """Rules for TCP came with the fourth version."""
+    if landlock_abi() < 4:
+        raise OSError(0, f"Landlock here is of version {landlock_abi()}")
+
+
 def idmapped_mounts(directory):
     """Maps the ids of a directory for one mount; needs rights in the user namespace that owns the file system."""
     ready, report = os.pipe()
@@ -148,9 +177,12 @@ def main():
     trial = {
         "idmapped-mounts": idmapped_mounts,
         "landlock": landlock,
+        "landlock-network": landlock_network,
         "overlay-in-userns": overlay_in_userns,
         "proc-mount": proc_mount,
         "user-namespaces": user_namespaces,
+        "without-landlock": without_landlock,
+        "without-mount-setattr": without_mount_setattr,
     }[sys.argv[1]]
     with tempfile.TemporaryDirectory(prefix="bldr-probe.") as directory:
         # The trial has a process of its own: what it changes ends with it, and the directory can be removed here.

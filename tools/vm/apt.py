@@ -14,7 +14,9 @@ __all__ = ["Apt", "Mirrors", "mirrors_of", "source_list"]
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 CONFIGURATION = Path("/etc/apt")
-_ONE_LINE = re.compile(r"^deb(?P<source>-src)?\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<rest>.*)$")
+_ONE_LINE = re.compile(
+    r"^deb(?P<source>-src)?\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<rest>.*)$"
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ def mirrors_of(texts: Iterable[str], codename: str) -> Mirrors:
         if f"{codename}-security" in source.suites:
             security = security or source.uri
     if not archive:
-        raise Refusal(f"apt's sources in {CONFIGURATION} name no mirror of Debian {codename}, so there is nothing to ask for a kernel")
+        raise Refusal(
+            f"apt's sources in {CONFIGURATION} name no mirror of Debian {codename}, so there is nothing to ask for a kernel"
+        )
     return Mirrors(archive, security)
 
 
@@ -60,7 +64,9 @@ def _sources(texts: Iterable[str]) -> Iterable[_Source]:
                     signed_by[1] if signed_by else "",
                 )
         for stanza in re.split(r"\n\s*\n", text):
-            fields = {name.lower(): words for name, words in re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.MULTILINE)}
+            fields = {
+                name.lower(): words for name, words in re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.MULTILINE)
+            }
             if fields.get("uris") and fields.get("enabled", "yes").strip() != "no":
                 yield _Source(
                     fields["uris"].split()[0],
@@ -139,7 +145,9 @@ class Apt:
                 cwd=cwd,
             )
         except FileNotFoundError as error:
-            raise Refusal(f"{program} is not there; kernels come from Debian packages, so they need a Debian machine") from error
+            raise Refusal(
+                f"{program} is not there; kernels come from Debian packages, so they need a Debian machine"
+            ) from error
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
             raise Refusal(f"{program} {' '.join(arguments[:3])} ended with {done.returncode}: {said}")
@@ -148,7 +156,11 @@ class Apt:
 
 def _mirrors_of_this_machine() -> Mirrors:
     files = [CONFIGURATION / "sources.list", *sorted((CONFIGURATION / "sources.list.d").glob("*.[ls]*"))]
-    texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.suffix in (".list", ".sources") and file.is_file()]
+    texts = [
+        file.read_text(encoding="utf-8", errors="replace")
+        for file in files
+        if file.suffix in (".list", ".sources") and file.is_file()
+    ]
     release = Path("/etc/os-release").read_text(encoding="utf-8", errors="replace")
     codename = re.search(r'^VERSION_CODENAME="?(\w+)', release, re.MULTILINE)
     return mirrors_of(texts, codename[1] if codename else "stable")

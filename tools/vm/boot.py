@@ -64,7 +64,9 @@ class Order:
 
 def interpreter() -> str:
     """Return the Python of the guests: Debian's, which everybody can start."""
-    return next((path for path in ("/usr/bin/python3", os.path.realpath(sys.executable)) if os.access(path, os.X_OK)), "")
+    return next(
+        (path for path in ("/usr/bin/python3", os.path.realpath(sys.executable)) if os.access(path, os.X_OK)), ""
+    )
 
 
 def say(text: str) -> None:
@@ -81,7 +83,9 @@ def shown_paths(order: Order, cwd: str) -> list[tuple[str, str, bool]]:
     if cwd.startswith(tuple(f"{hidden}/" for hidden in _HIDDEN)) and not any(_is_within(cwd, place) for place in paths):
         paths[cwd] = (cwd, False)
     paths |= {path: (path, True) for path in order.writable}
-    return [(source, place, writable) for place, (source, writable) in sorted(paths.items(), key=lambda item: len(item[0]))]
+    return [
+        (source, place, writable) for place, (source, writable) in sorted(paths.items(), key=lambda item: len(item[0]))
+    ]
 
 
 def _is_within(path: str, directory: str) -> bool:
@@ -94,7 +98,9 @@ def boot(order: Order, directory: Path) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if any(character.isspace() for character in f"{run}{directory}"):
-            raise Refusal(f"a kernel cannot be given a path with spaces ({run if ' ' in str(run) else directory}); set TMPDIR or VMRUN_CACHE")
+            raise Refusal(
+                f"a kernel cannot be given a path with spaces ({run if ' ' in str(run) else directory}); set TMPDIR or VMRUN_CACHE"
+            )
         return _boot(order, directory, run)
     finally:
         if order.keep:
@@ -182,7 +188,9 @@ def _make_disk(image: Path, size: int) -> None:
         raise Refusal(f"mke2fs could not make a disk of {size} MiB: {done.stderr.strip()}")
 
 
-def _start(argv: Sequence[str], streams: Streams, *, confined: Sequence[str] | None, **options: object) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str], streams: Streams, *, confined: Sequence[str] | None, **options: object
+) -> subprocess.Popen[bytes]:
     """Start a part of a machine; ``confined`` names what stays writable for it, if it sees files at all."""
 
     def before() -> None:
@@ -202,7 +210,9 @@ def _start(argv: Sequence[str], streams: Streams, *, confined: Sequence[str] | N
 
 
 @contextlib.contextmanager
-def _start_uml(order: Order, machine: Machine, streams: Streams, trace: Callable[[str], None]) -> Iterator[subprocess.Popen[bytes]]:
+def _start_uml(
+    order: Order, machine: Machine, streams: Streams, trace: Callable[[str], None]
+) -> Iterator[subprocess.Popen[bytes]]:
     environment = dict(os.environ, TMPDIR=_room_for_memory(order.memory))
     libraries = machine.kernel / "lib"
     if libraries.is_dir():
@@ -229,7 +239,9 @@ def _room_for_memory(memory: int) -> str:
             room = os.statvfs(place)
             if room.f_bavail * room.f_frsize > memory << 20 and not room.f_flag & os.ST_NOEXEC:
                 return place
-    raise Refusal(f"neither /dev/shm, /tmp nor /var/tmp has {memory} MiB for the guest's memory without noexec; try a smaller --mem")
+    raise Refusal(
+        f"neither /dev/shm, /tmp nor /var/tmp has {memory} MiB for the guest's memory without noexec; try a smaller --mem"
+    )
 
 
 def _link_interpreter(link: str, target: Path) -> None:
@@ -240,12 +252,16 @@ def _link_interpreter(link: str, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _start_qemu(order: Order, machine: Machine, streams: Streams, trace: Callable[[str], None]) -> Iterator[subprocess.Popen[bytes]]:
+def _start_qemu(
+    order: Order, machine: Machine, streams: Streams, trace: Callable[[str], None]
+) -> Iterator[subprocess.Popen[bytes]]:
     program = next((path for path in _VIRTIOFSD if os.path.exists(path)), None)
     if program is None or not shutil.which("qemu-system-x86_64"):
         raise Refusal(f"{order.kernel.name} needs QEMU and virtiofsd; install the package qemu-system-x86")
     if os.getuid() != 0:
-        raise Refusal(f"{order.kernel.name} needs root, because virtiofsd does; a kernel that starts with uml- does not")
+        raise Refusal(
+            f"{order.kernel.name} needs root, because virtiofsd does; a kernel that starts with uml- does not"
+        )
     # The socket is there before either side is, so that nobody has to wait for the other.
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{machine.run}/vfs")

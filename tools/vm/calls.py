@@ -49,7 +49,9 @@ def _bytes(text: str | None) -> bytes | None:
     return None if text is None else os.fsencode(text)
 
 
-def mount(source: str | None, target: str, fstype: str | None = None, flags: int = 0, options: str | None = None) -> None:
+def mount(
+    source: str | None, target: str, fstype: str | None = None, flags: int = 0, options: str | None = None
+) -> None:
     """mount(2)."""
     answer = _libc.mount(_bytes(source), _bytes(target), _bytes(fstype), ctypes.c_ulong(flags), _bytes(options))
     _checked(answer, f"mount {source} on {target} ({fstype})")

@@ -292,7 +292,9 @@ def _become_command(orders: Orders, streams: dict[str, int]) -> None:
         os.setresuid(uid, uid, uid)
     _enter(orders["cwd"], given=orders["cwd_given"])
     home = "/tmp" if uid else "/root"
-    os.execvpe(command[0], command, _SURROUNDINGS | {"HOME": home} | orders["environment"])
+    os.execvpe(
+        command[0], command, _SURROUNDINGS | {"HOME": home, "VMRUN_CGROUP": orders["cgroup"]} | orders["environment"]
+    )
 
 
 def _enter(directory: str, *, given: bool) -> None:

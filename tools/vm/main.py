@@ -59,7 +59,9 @@ def parse(arguments: Sequence[str], default: str = DEFAULT) -> Order:
     options = _parser(default).parse_args(arguments)
     if options.cgroup in ("delegated", "session") and options.uid == 0:
         raise Refusal(f"--cgroup {options.cgroup} is for a user; add -u UID")
-    missing = next((path for path in (*options.rw, *(word.split("=")[0] for word in options.ro)) if not os.path.exists(path)), None)
+    missing = next(
+        (path for path in (*options.rw, *(word.split("=")[0] for word in options.ro)) if not os.path.exists(path)), None
+    )
     if missing is not None:
         raise Refusal(f"{missing} does not exist, so it cannot be shown to the guest")
     return Order(

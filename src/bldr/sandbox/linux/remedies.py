@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_failure"]
 
-_NEWEST_NEEDED = (5, 10)
+_NEWEST_NEEDED = "5.10"
 
 # The stages of making a sandbox, by the names that the launcher reports. "user-namespace" is the part of "namespaces"
 # that a probe can try alone.
@@ -351,9 +351,13 @@ def _idmap(errno: int) -> Explanation:
 def _old_kernel(what: str, since: str, facts: HostFacts, *, code: str = "sandbox.kernel-too-old") -> Explanation:
     return (
         f"{what} came with Linux {since}, and this is {facts.kernel or 'older'}",
-        f"use Linux {_NEWEST_NEEDED[0]}.{_NEWEST_NEEDED[1]} or later",
+        f"use Linux {max(since, _NEWEST_NEEDED, key=_numbers)} or later",
         code,
     )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".")]
 
 
 def _unknown(stage: str, errno: int) -> Explanation:
