@@ -39,7 +39,7 @@ lint: $(VENV)/.dev ## ruff, mypy for three platforms, import contracts, shellche
 	$(BIN)/mypy --platform linux
 	$(BIN)/mypy --platform darwin --follow-imports silent $(LINUX_ONLY)
 	$(BIN)/mypy --platform win32 --follow-imports silent $(LINUX_ONLY) $(POSIX_ONLY)
-	$(BIN)/mypy tests
+	$(BIN)/mypy tests tools
 	$(BIN)/lint-imports --no-logo
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
 	else echo "shellcheck is not installed, the shell scripts were not checked"; fi

@@ -66,9 +66,8 @@ def bldr_as(bldr_argv: list[str], tmp_path: Path) -> Callable[..., subprocess.Co
                     parent.chmod(0o755)
             tmp_path.chmod(0o755)
         identity: dict[str, Any] = {"user": uid, "group": uid, "extra_groups": []} if uid != os.geteuid() else {}
-        options = (
-            {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 100, "cwd": work} | identity | options
-        )
+        defaults: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 100, "cwd": work}
+        options = defaults | identity | options
         environment = dict(os.environ, HOME=str(work))
         argv = [*(under or []), *bldr_argv, *arguments]
         return as_bytes(subprocess.run(argv, check=False, env=environment, **options))

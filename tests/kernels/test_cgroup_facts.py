@@ -18,7 +18,7 @@ MIB = 1 << 20
 RELEASE = tuple(int(number) for number in os.uname().release.split("-")[0].split("+")[0].split(".")[:2])
 
 HOG = "hoard = []\nwhile True: hoard.append(b'x' * (1 << 20))"
-PARENT_OF_HOG = f"import os\nif os.fork() == 0:\n    hoard = []\n    while True: hoard.append(b'x' * (1 << 20))\nos.wait(); print('survived')"
+PARENT_OF_HOG = "import os\nif os.fork() == 0:\n    hoard = []\n    while True: hoard.append(b'x' * (1 << 20))\nos.wait(); print('survived')"
 BOMB = """
 import os, time
 children = 0

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.vm.kernels import Refusal
+from tools.vm.kernels import RefusalError
 
 __all__ = ["Apt", "Mirrors", "mirrors_of", "source_list"]
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 CONFIGURATION = Path("/etc/apt")
 _ONE_LINE = re.compile(
-    r"^deb(?P<source>-src)?\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<rest>.*)$"
+    r"^deb(-src)?\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.*)$"
 )
 
 
@@ -46,8 +46,8 @@ def mirrors_of(texts: Iterable[str], codename: str) -> Mirrors:
         if f"{codename}-security" in source.suites:
             security = security or source.uri
     if not archive:
-        raise Refusal(
-            f"apt's sources in {CONFIGURATION} name no mirror of Debian {codename}, so there is nothing to ask for a kernel"
+        raise RefusalError(
+            f"apt's sources in {CONFIGURATION} name no mirror of Debian {codename}, so no kernel can be fetched"
         )
     return Mirrors(archive, security)
 
@@ -60,7 +60,7 @@ def _sources(texts: Iterable[str]) -> Iterable[_Source]:
                 yield _Source(
                     found["uri"],
                     (found["suite"],),
-                    tuple(found["rest"].split("#")[0].split()),
+                    tuple(found["components"].split("#")[0].split()),
                     signed_by[1] if signed_by else "",
                 )
         for stanza in re.split(r"\n\s*\n", text):
@@ -131,7 +131,7 @@ class Apt:
                     found.append(name)
                     queue.append(name)
         if not found:
-            raise Refusal(f"the package {package} of {suite} leads to no kernel image")
+            raise RefusalError(f"the package {package} of {suite} leads to no kernel image")
         return sorted(found)
 
     def _run(self, program: str, *arguments: str, cwd: Path | None = None) -> str:
@@ -145,12 +145,12 @@ class Apt:
                 cwd=cwd,
             )
         except FileNotFoundError as error:
-            raise Refusal(
+            raise RefusalError(
                 f"{program} is not there; kernels come from Debian packages, so they need a Debian machine"
             ) from error
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
-            raise Refusal(f"{program} {' '.join(arguments[:3])} ended with {done.returncode}: {said}")
+            raise RefusalError(f"{program} {' '.join(arguments[:3])} ended with {done.returncode}: {said}")
         return done.stdout
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tools.vm.confine import become_guest
 from tools.vm.fetch import INTERPRETER_LINK
-from tools.vm.kernels import Kernel, Refusal
+from tools.vm.kernels import Kernel, RefusalError
 from tools.vm.machines import Machine, Streams, qemu_command, uml_command, virtiofsd_command
 
 __all__ = ["DIED", "TIMED_OUT", "Order", "boot", "interpreter", "shown_paths"]
@@ -98,8 +98,8 @@ def boot(order: Order, directory: Path) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if any(character.isspace() for character in f"{run}{directory}"):
-            raise Refusal(
-                f"a kernel cannot be given a path with spaces ({run if ' ' in str(run) else directory}); set TMPDIR or VMRUN_CACHE"
+            raise RefusalError(
+                f"a kernel cannot be given paths with spaces ({run}, {directory}); set TMPDIR or VMRUN_CACHE"
             )
         return _boot(order, directory, run)
     finally:
@@ -133,7 +133,7 @@ def _boot(order: Order, directory: Path, run: Path) -> int:
     with contextlib.ExitStack() as stack:
         console = stack.enter_context((run / "console.log").open("wb"))
         pipes = {name: os.pipe() for name in ("out", "err", "status")}
-        streams = Streams(*(pipes[name][1] for name in ("out", "err", "status")), console.fileno())
+        streams = Streams(pipes["out"][1], pipes["err"][1], pipes["status"][1], console.fileno())
         start = _start_uml if order.kernel.kind == "uml" else _start_qemu
         try:
             guest = stack.enter_context(start(order, machine, streams, trace))
@@ -183,9 +183,9 @@ def _make_disk(image: Path, size: int) -> None:
     try:
         done = subprocess.run(["mke2fs", *options, image], check=False, capture_output=True, text=True, env=environment)
     except FileNotFoundError as error:
-        raise Refusal("a disk needs mke2fs; install the package e2fsprogs") from error
+        raise RefusalError("a disk needs mke2fs; install the package e2fsprogs") from error
     if done.returncode:
-        raise Refusal(f"mke2fs could not make a disk of {size} MiB: {done.stderr.strip()}")
+        raise RefusalError(f"mke2fs could not make a disk of {size} MiB: {done.stderr.strip()}")
 
 
 def _start(
@@ -239,8 +239,8 @@ def _room_for_memory(memory: int) -> str:
             room = os.statvfs(place)
             if room.f_bavail * room.f_frsize > memory << 20 and not room.f_flag & os.ST_NOEXEC:
                 return place
-    raise Refusal(
-        f"neither /dev/shm, /tmp nor /var/tmp has {memory} MiB for the guest's memory without noexec; try a smaller --mem"
+    raise RefusalError(
+        f"neither /dev/shm, /tmp nor /var/tmp has {memory} MiB for a guest's memory (noexec counts as none); try --mem"
     )
 
 
@@ -257,9 +257,9 @@ def _start_qemu(
 ) -> Iterator[subprocess.Popen[bytes]]:
     program = next((path for path in _VIRTIOFSD if os.path.exists(path)), None)
     if program is None or not shutil.which("qemu-system-x86_64"):
-        raise Refusal(f"{order.kernel.name} needs QEMU and virtiofsd; install the package qemu-system-x86")
+        raise RefusalError(f"{order.kernel.name} needs QEMU and virtiofsd; install the package qemu-system-x86")
     if os.getuid() != 0:
-        raise Refusal(
+        raise RefusalError(
             f"{order.kernel.name} needs root, because virtiofsd does; a kernel that starts with uml- does not"
         )
     # The socket is there before either side is, so that nobody has to wait for the other.

@@ -8,6 +8,7 @@ import os
 __all__ = [
     "CLONE_NEWNS",
     "CLONE_NEWUSER",
+    "MNT_DETACH",
     "MS_BIND",
     "MS_MOVE",
     "MS_NODEV",
@@ -17,7 +18,6 @@ __all__ = [
     "MS_RDONLY",
     "MS_REC",
     "MS_REMOUNT",
-    "MNT_DETACH",
     "die_with_parent",
     "load_module",
     "mount",
@@ -52,33 +52,33 @@ def _bytes(text: str | None) -> bytes | None:
 def mount(
     source: str | None, target: str, fstype: str | None = None, flags: int = 0, options: str | None = None
 ) -> None:
-    """mount(2)."""
+    """Call mount(2)."""
     answer = _libc.mount(_bytes(source), _bytes(target), _bytes(fstype), ctypes.c_ulong(flags), _bytes(options))
     _checked(answer, f"mount {source} on {target} ({fstype})")
 
 
 def unmount(target: str, flags: int = 0) -> None:
-    """umount2(2)."""
+    """Call umount2(2)."""
     _checked(_libc.umount2(_bytes(target), flags), f"unmount {target}")
 
 
 def die_with_parent() -> None:
-    """prctl(PR_SET_PDEATHSIG): be killed when the process that started this one is gone."""
+    """Be killed when the process that started this one is gone."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0), "prctl")
 
 
 def unshare(flags: int) -> None:
-    """unshare(2)."""
+    """Call unshare(2)."""
     _checked(_libc.unshare(flags), "unshare")
 
 
 def pivot_root(new: str, old: str) -> None:
-    """pivot_root(2)."""
+    """Call pivot_root(2)."""
     _checked(_libc.syscall(_NR_PIVOT_ROOT, _bytes(new), _bytes(old)), "pivot_root")
 
 
 def load_module(path: str) -> None:
-    """finit_module(2), so that the guest needs no kmod."""
+    """Call finit_module(2), so that the guest needs no kmod."""
     fd = os.open(path, os.O_RDONLY)
     try:
         _checked(_libc.syscall(_NR_FINIT_MODULE, fd, b"", 0), f"load {path}")
@@ -87,5 +87,5 @@ def load_module(path: str) -> None:
 
 
 def power_off() -> None:
-    """reboot(2); does not return."""
+    """Call reboot(2); does not return."""
     _checked(_libc.reboot(_POWER_OFF), "power off")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools.vm import unpack
 from tools.vm.apt import Apt
-from tools.vm.kernels import Kernel, Refusal
+from tools.vm.kernels import Kernel, RefusalError
 
 __all__ = ["INTERPRETER_LINK", "Fetcher", "is_ready", "packages_of"]
 
@@ -119,7 +119,7 @@ class Fetcher:
     def _prepare_qemu(self, apt: Apt, tree: Path, work: Path) -> None:
         images = [*tree.glob("boot/vmlinuz-*"), *tree.glob("usr/lib/modules/*/vmlinuz")]
         if not images:
-            raise Refusal("the kernel packages hold no image")
+            raise RefusalError("the kernel packages hold no image")
         shutil.copy(images[0], work / "vmlinuz")
         if not unpack.write_image(work / "vmlinuz", work / "vmlinux"):
             self._say("the kernel could not be unpacked and will start slower; install the packages zstd and lz4")
@@ -167,4 +167,4 @@ def _extract(package: Path, into: Path) -> None:
     done = subprocess.run(["dpkg", "-x", str(package), str(into)], check=False, capture_output=True, text=True)
     if done.returncode:
         name = re.sub("_.*", "", package.name)
-        raise Refusal(f"the package {name} cannot be unpacked: {done.stderr.strip() or 'dpkg failed'}")
+        raise RefusalError(f"the package {name} cannot be unpacked: {done.stderr.strip() or 'dpkg failed'}")

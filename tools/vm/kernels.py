@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DEFAULT", "KERNELS", "Kernel", "Refusal", "cache_root", "kernel_named"]
+__all__ = ["DEFAULT", "KERNELS", "Kernel", "RefusalError", "cache_root", "kernel_named"]
 
 DEFAULT = "uml-6.1"
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """Something that vmrun cannot do here, in one sentence."""
 
 
@@ -65,7 +65,7 @@ def kernel_named(name: str) -> Kernel:
     try:
         return KERNELS[name]
     except KeyError:
-        raise Refusal(f"there is no kernel {name!r}; there are {', '.join(KERNELS)}") from None
+        raise RefusalError(f"there is no kernel {name!r}; there are {', '.join(KERNELS)}") from None
 
 
 def cache_root(environment: Mapping[str, str]) -> Path:

@@ -7,8 +7,8 @@ __all__ = ["LAYOUTS", "ROOT", "cgroup_steps", "starting_cgroup"]
 ROOT = "/sys/fs/cgroup"
 LAYOUTS = {
     "v2": "cgroup v2 with every controller enabled, the command in the root cgroup",
-    "delegated": "as systemd-run --user --scope -p Delegate=yes: a subtree is the user's, the command in a leaf of it",
-    "session": "as after ssh, su or cron: the same subtree, but the command in a scope that root owns",
+    "delegated": "a subtree is the user's, the command in a leaf of it (systemd-run --user --scope -p Delegate=yes)",
+    "session": "the same subtree, but the command in a scope that root owns (as after ssh, su or cron)",
     "ro": "cgroup v2, mounted read-only as in most containers",
     "v1": "cgroup v1 only",
     "hybrid": "cgroup v1, and a v2 hierarchy without controllers",
@@ -38,9 +38,9 @@ def starting_cgroup(layout: str, uid: int) -> str:
 def cgroup_steps(layout: str, uid: int, gid: int, delegable: tuple[str, ...] = _HANDED_OVER) -> list[Step]:
     """Return what makes a layout.
 
-    A step is one of ``("mount", place, fstype, options)``, ``("try-mount", …)`` (which removes its place when it fails),
-    ``("mount-v2", place, options, older options)``, ``("mkdir", place)``, ``("enable", place, *controllers)`` (all there
-    are when none is named), ``("own", file, uid, gid)`` (where it exists) and ``("read-only", place)``.
+    A step is one of ``("mount", place, fstype, options)``, ``("try-mount", …)`` (its place is removed when it fails),
+    ``("mount-v2", place, options, older options)``, ``("mkdir", place)``, ``("enable", place, *controllers)`` (all
+    when none is named), ``("own", file, uid, gid)`` (where it exists) and ``("read-only", place)``.
     """
     if layout == "none":
         return []

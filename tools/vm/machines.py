@@ -8,11 +8,25 @@ from pathlib import Path
 
 __all__ = ["Machine", "Streams", "qemu_command", "uml_command", "virtiofsd_command"]
 
-# Quick to boot, quiet, and with what Debian leaves off by default (PSI). `panic=-1` with QEMU's -no-reboot ends the guest.
+# Quick to boot, quiet, and with PSI, which Debian leaves off. `panic=-1` with QEMU's -no-reboot ends the guest.
 _QEMU_PARAMETERS = (
-    "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off audit=0 psi=1 random.trust_cpu=on cryptomgr.notests "
-    "8250.nr_uarts=1 no_timer_check tsc=reliable rcupdate.rcu_expedited=1 nowatchdog hpet=disable pci=lastbus=0"
-).split()
+    "console=ttyS0",
+    "quiet",
+    "loglevel=4",
+    "panic=-1",
+    "mitigations=off",
+    "audit=0",
+    "psi=1",
+    "random.trust_cpu=on",
+    "cryptomgr.notests",
+    "8250.nr_uarts=1",
+    "no_timer_check",
+    "tsc=reliable",
+    "rcupdate.rcu_expedited=1",
+    "nowatchdog",
+    "hpet=disable",
+    "pci=lastbus=0",
+)
 _NEVER_SMM = "vmport=off,smm=off,hpet=off,usb=off,sata=off,graphics=off"
 
 
@@ -58,6 +72,7 @@ class Streams:
     console: int
 
     def all(self) -> tuple[int, ...]:
+        """Return what a machine has to inherit."""
         return (self.out, self.err, self.status, self.console)
 
 

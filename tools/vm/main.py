@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 
 from tools.vm.boot import DIED, Order, boot, interpreter, say
 from tools.vm.fetch import Fetcher, is_ready, packages_of
-from tools.vm.kernels import DEFAULT, KERNELS, Refusal, cache_root, kernel_named
+from tools.vm.kernels import DEFAULT, KERNELS, RefusalError, cache_root, kernel_named
 from tools.vm.layouts import LAYOUTS
 
 __all__ = ["main", "parse"]
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         if not is_ready(directory):
             fetcher.fetch(order.kernel)
         return boot(order, directory)
-    except Refusal as refusal:
+    except RefusalError as refusal:
         say(str(refusal))
         return DIED
 
@@ -53,17 +52,17 @@ def parse(arguments: Sequence[str], default: str = DEFAULT) -> Order:
     """Make an order of the command line.
 
     Raises:
-        Refusal: What an option says cannot be done.
+        RefusalError: What an option says cannot be done.
         SystemExit: The command line is not understood, or help was asked for.
     """
     options = _parser(default).parse_args(arguments)
     if options.cgroup in ("delegated", "session") and options.uid == 0:
-        raise Refusal(f"--cgroup {options.cgroup} is for a user; add -u UID")
+        raise RefusalError(f"--cgroup {options.cgroup} is for a user; add -u UID")
     missing = next(
         (path for path in (*options.rw, *(word.split("=")[0] for word in options.ro)) if not os.path.exists(path)), None
     )
     if missing is not None:
-        raise Refusal(f"{missing} does not exist, so it cannot be shown to the guest")
+        raise RefusalError(f"{missing} does not exist, so it cannot be shown to the guest")
     return Order(
         kernel=kernel_named(options.kernel),
         command=tuple(options.command),
@@ -89,7 +88,7 @@ def parse(arguments: Sequence[str], default: str = DEFAULT) -> Order:
 def _pair(option: str, word: str) -> tuple[str, str]:
     name, equals, setting = word.partition("=")
     if not (name and equals):
-        raise Refusal(f"{option} takes NAME=VALUE, not {word!r}")
+        raise RefusalError(f"{option} takes NAME=VALUE, not {word!r}")
     return name, setting
 
 
@@ -97,7 +96,7 @@ def _shown(word: str) -> tuple[str, str]:
     source, _, place = word.partition("=")
     source = os.path.realpath(source)
     if place and not place.startswith("/"):
-        raise Refusal(f"--ro shows {source} at an absolute path of the guest, not at {place!r}")
+        raise RefusalError(f"--ro shows {source} at an absolute path of the guest, not at {place!r}")
     return source, os.path.normpath(place) if place else source
 
 
@@ -120,21 +119,26 @@ def _parser(default: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    many = {"action": "append", "default": []}
     add = parser.add_argument
     add("-k", "--kernel", default=default, help=f"{', '.join(KERNELS)} (default: {default})")
     add("-u", "--uid", type=int, default=0, help="run the command as this user and not as root")
     add("--gid", type=int, help="and as this group (default: as the uid)")
     add("--cgroup", choices=LAYOUTS, default="v2", metavar="LAYOUT", help="how cgroups look, see below")
-    add("--rw", **many, metavar="PATH", help="a path of this machine that the guest really writes")
-    add("--ro", **many, metavar="DIR[=PLACE]", help="show a directory, for example of /tmp, in its place or in another")
+    add("--rw", action="append", default=[], metavar="PATH", help="a path of this machine that the guest really writes")
+    add(
+        "--ro",
+        action="append",
+        default=[],
+        metavar="DIR[=PLACE]",
+        help="show a directory, for example of /tmp, in its place or in another",
+    )
     add("--root", choices=("overlay", "ro"), default="overlay", help="/ takes writes, in memory, or is read-only")
     add("--disk", type=_positive, default=0, metavar="MIB", help="mount an empty ext4 disk on /tmp/disk")
-    add("--sysctl", **many, metavar="NAME=VALUE", help="a setting of the guest's kernel")
-    add("--append", **many, metavar="PARAMETER", help="a parameter of the guest's kernel")
+    add("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="a setting of the guest's kernel")
+    add("--append", action="append", default=[], metavar="PARAMETER", help="a parameter of the guest's kernel")
     add("--mem", type=_positive, default=1024, metavar="MIB", help="memory of the guest (default: 1024)")
     add("--smp", type=_positive, default=2, metavar="N", help="CPUs of a qemu- kernel (default: 2)")
-    add("-e", "--env", **many, metavar="NAME=VALUE", help="a variable for the command")
+    add("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the command")
     add("--cwd", metavar="DIR", help="where the command starts (default: here, or /tmp where its user may not be here)")
     add("--timeout", type=float, default=600, metavar="SECONDS", help="kill the guest after this time (default: 600)")
     add("--keep", action="store_true", help="keep the directory of the run, with what the kernel said")

@@ -1,4 +1,4 @@
-"""What is made of the files of a kernel package: modules in the order of loading, an unpacked image, an initial ramdisk."""
+"""What is made of the files of a kernel package: modules in their order, an unpacked image, an initial ramdisk."""
 
 from __future__ import annotations
 
