@@ -2,22 +2,26 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+LANES ?=
 BENCH_ARGS ?=
 SCRIPTS := scripts/make-venv .ci/run examples/demo/demo.sh
 
 # Modules that need calls of Linux, and those that need POSIX: for other platforms they are read for the types that they
 # offer, and not checked. tests/architecture/test_platforms.py holds the lists to what modules import.
 LINUX_ONLY := \
-	--exclude '/_bldr_launcher/(__main__|channel|init|landlock|mountinfo|root|scratch|server|steps|syscalls)\.py$$' \
-	--exclude '/bldr/sandbox/linux/(backend|launcher|probe|running|trials)\.py$$' \
-	--exclude '/bldr/(cli/unconfined|execution/timeout)\.py$$'
+	--exclude '/_bldr_launcher/(__main__|cgroup|channel|init|landlock|landlock_init|landlock_server|landlock_steps|root)\.py$$' \
+	--exclude '/_bldr_launcher/(attributes|descendants|mountinfo|scratch|server|steps|syscalls)\.py$$' \
+	--exclude '/bldr/sandbox/linux/(backend|cgroup|failures|guarantees|ladder|launcher|limits|probe|processes|running|trials)\.py$$' \
+	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
+	--exclude '/bldr/(cli/unconfined|execution/(loop|monitor|timeout))\.py$$'
 POSIX_ONLY := \
 	--exclude '/_bldr_launcher/seccomp\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
-	--exclude '/bldr/execution/(session|streams)\.py$$' \
-	--exclude '/bldr/cli/(resultfile|run|settings|shell)\.py$$'
+	--exclude '/bldr/execution/(relay|session|streams)\.py$$' \
+	--exclude '/bldr/cli/(pictures|run|settings|shell)\.py$$' \
+	--exclude '/bldr/report/terminal\.py$$'
 
-.PHONY: help demo test lint format bench performance clean
+.PHONY: help demo test kernels lint format bench performance clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,13 +33,16 @@ demo: $(VENV)/.run ## build a real project in a sandbox and show what was enforc
 test: $(VENV)/.dev ## run the test suite (PYTEST_ARGS are passed on)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+kernels: $(VENV)/.dev ## run tests on other kernels, with real cgroups (LANES names some, see docs/kernels.md)
+	$(BIN)/python -m tests.kernels.lanes $(LANES)
+
 lint: $(VENV)/.dev ## ruff, mypy for three platforms, import contracts, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --platform linux
 	$(BIN)/mypy --platform darwin --follow-imports silent $(LINUX_ONLY)
 	$(BIN)/mypy --platform win32 --follow-imports silent $(LINUX_ONLY) $(POSIX_ONLY)
-	$(BIN)/mypy tests
+	$(BIN)/mypy tests tools
 	$(BIN)/lint-imports --no-logo
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
 	else echo "shellcheck is not installed, the shell scripts were not checked"; fi

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests import cgroupfs
+
 __all__ = ["PROBES", "UNPRIVILEGED_ID", "Capabilities", "UnavailableError"]
 
 # A user without name, home or subordinate ids. /usr/bin/python3, not the one that runs the tests, is what it can start.
@@ -176,25 +178,141 @@ def terminal() -> None:
     os.close(follower)
 
 
+def browser() -> None:
+    """A browser that a program can drive, both from Debian."""
+    with tempfile.TemporaryDirectory() as directory:
+        page = Path(directory, "page.html")
+        page.write_text("<!DOCTYPE html><title>x</title><p>6</p><script>document.title = 6 * 7</script>", "ascii")
+        profile = f"--user-data-dir={directory}/profile"
+        options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", profile)
+        home = {**os.environ, "HOME": directory}
+        if "<title>42</title>" not in run("chromium", *options, "--dump-dom", page.as_uri(), env=home):
+            raise UnavailableError("chromium did not run the script of a page")
+    run("chromedriver", "--version")
+
+
 def bldr_command() -> None:
     """The installed script, which the commands of the documentation start."""
     run(str(Path(sysconfig.get_path("scripts"), "bldr")), "--version")
 
 
+def throwaway_kernel() -> None:
+    """Settings of the kernel and security policies may be changed only where nobody else lives."""
+    first = Path("/proc/1/cmdline").read_bytes().split(b"\0")
+    if not any(b"/vmrun-" in word for word in first):
+        raise UnavailableError("this kernel was not booted by tools/vmrun")
+
+
+def cgroup_layout(name: str) -> Callable[[], None]:
+    """Make the probe for a layout of cgroups that ``tools/vmrun --cgroup`` made."""
+
+    def probe() -> None:
+        throwaway_kernel()
+        if os.environ.get("VMRUN_CGROUP") != name:
+            raise UnavailableError(f"cgroups look like {os.environ.get('VMRUN_CGROUP', 'nothing')!r}")
+
+    return probe
+
+
+def limiting_cgroup() -> None:
+    """A new cgroup v2 can be made, whose memory and processes can be limited."""
+    try:
+        with cgroupfs.fresh() as cgroup:
+            cgroup.write("memory.max", "64M")
+            cgroup.write("pids.max", "10")
+            if cgroup.run("-c", "pass").returncode:
+                raise UnavailableError("no program could be started in a new cgroup")
+    except OSError as error:
+        raise UnavailableError(f"no cgroup can be made: {error}") from error
+
+
+def cgroup_root() -> None:
+    """The root cgroup is this process's own and can be written."""
+    limiting_cgroup()
+    if cgroupfs.own().path != cgroupfs.mountpoint():
+        raise UnavailableError("this process is in a cgroup below the root")
+
+
+def cgroup_delegated() -> None:
+    """A subtree is this user's, and this process is in it."""
+    limiting_cgroup()
+    if not os.access(cgroupfs.own().path / "cgroup.procs", os.W_OK) or os.geteuid() == 0:
+        raise UnavailableError("the cgroup of this process is not its user's")
+
+
+def cgroup_undelegated() -> None:
+    """There is a hierarchy that limits, in which this process may not make anything."""
+    try:
+        own = cgroupfs.own()
+        controllers = own.read("cgroup.controllers").split()
+    except OSError as error:
+        raise UnavailableError(str(error)) from error
+    if "memory" not in controllers:
+        raise UnavailableError("no memory controller here")
+    place = own.path / "bldr-probe"
+    try:
+        place.mkdir()
+    except PermissionError:
+        return
+    except OSError as error:
+        raise UnavailableError(str(error)) from error
+    place.rmdir()
+    raise UnavailableError("a cgroup could be made below the own one")
+
+
+def pressure() -> None:
+    """The kernel tells how long processes waited (PSI)."""
+    try:
+        said = Path("/proc/pressure/memory").read_text(encoding="ascii")
+    except OSError as error:
+        raise UnavailableError(str(error)) from error
+    if not said.startswith("some "):
+        raise UnavailableError(f"/proc/pressure/memory says {said!r}")
+
+
+def apparmor(abi: str, rule: str) -> Callable[[], None]:
+    """Make the probe for a profile with a rule, which root loads and removes."""
+
+    def probe() -> None:
+        throwaway_kernel()
+        with tempfile.TemporaryDirectory() as directory:
+            profile = Path(directory, "profile")
+            profile.write_text(f"abi <abi/{abi}>,\nprofile bldr-probe {{ {rule} }}\n", encoding="ascii")
+            run("apparmor_parser", "--skip-cache", "--replace", str(profile))
+            run("apparmor_parser", "--remove", str(profile))
+
+    return probe
+
+
 PROBES: dict[str, Callable[[], None]] = {
+    "apparmor": apparmor("3.0", "capability,"),
+    "apparmor-userns": apparmor("4.0", "userns,"),
     "bash": shell("bash"),
     "bldr-command": bldr_command,
+    "browser": browser,
     "bubblewrap": bubblewrap,
     "c-compiler": c_compiler,
+    "cgroup-delegated": cgroup_delegated,
+    "cgroup-root": cgroup_root,
+    "cgroup-undelegated": cgroup_undelegated,
     "fish": shell("fish"),
     "idmapped-mounts": kernel("idmapped-mounts"),
     "java": java,
     "kernel-headers": kernel_headers,
     "landlock": kernel("landlock"),
+    "landlock-network": kernel("landlock-network"),
+    "landlock-scopes": kernel("landlock-scopes"),
+    "landlock-truncate": kernel("landlock-truncate"),
+    "layout-hybrid": cgroup_layout("hybrid"),
+    "layout-none": cgroup_layout("none"),
+    "layout-ro": cgroup_layout("ro"),
+    "layout-v1": cgroup_layout("v1"),
+    "limiting-cgroup": limiting_cgroup,
     "network-registry": network_registry,
     "npm": npm,
     "npm-registry": npm_registry,
     "overlay-in-userns": kernel("overlay-in-userns"),
+    "pressure": pressure,
     "proc-mount": kernel("proc-mount"),
     "python-headers": python_headers,
     "root": root,
@@ -204,8 +322,11 @@ PROBES: dict[str, Callable[[], None]] = {
     "system-node": system_node,
     "system-python": system_python,
     "terminal": terminal,
+    "throwaway-kernel": throwaway_kernel,
     "unprivileged-user": unprivileged_user,
     "user-namespaces": kernel("user-namespaces"),
+    "without-landlock": kernel("without-landlock"),
+    "without-mount-setattr": kernel("without-mount-setattr"),
     "zsh": shell("zsh"),
 }
 

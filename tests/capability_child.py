@@ -6,6 +6,7 @@ It asks the kernel directly and shares no code with bldr, so that a fault in bld
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 import sys
@@ -25,6 +26,8 @@ MOUNT_ATTR_IDMAP = 0x00100000  # <linux/mount.h>
 PR_SET_NO_NEW_PRIVS = 38  # <linux/prctl.h>
 LANDLOCK_CREATE_RULESET_VERSION = 1  # <linux/landlock.h>
 LANDLOCK_ACCESS_FS_WRITE_FILE = 1 << 1  # <linux/landlock.h>
+LANDLOCK_ACCESS_FS_TRUNCATE = 1 << 14  # <linux/landlock.h>
+LANDLOCK_SCOPE_SIGNAL = 1 << 1  # <linux/landlock.h>
 
 # One number for every architecture, as all calls of Linux 5.1 and later (<asm-generic/unistd.h>).
 NR_OPEN_TREE = 428
@@ -99,6 +102,34 @@ def overlay_in_userns(directory):
     write(f"{directory}/merged/file", "there")
 
 
+def without_mount_setattr(directory):
+    try:
+        call("NR_MOUNT_SETATTR", long(NR_MOUNT_SETATTR), long(-1), b"", long(0), None, long(0))
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            return
+    raise OSError(0, "the kernel has mount_setattr")
+
+
+def without_landlock(directory):
+    try:
+        landlock_abi()
+    except OSError:
+        return
+    raise OSError(0, "the kernel has Landlock")
+
+
+def landlock_abi():
+    number = long(NR_LANDLOCK_CREATE_RULESET)
+    return call("NR_LANDLOCK_CREATE_RULESET", number, None, long(0), long(LANDLOCK_CREATE_RULESET_VERSION))
+
+
+def landlock_network(directory):
+    """Rules for TCP came with the fourth version."""
+    if landlock_abi() < 4:
+        raise OSError(0, f"Landlock here is of version {landlock_abi()}")
+
+
 def idmapped_mounts(directory):
     """Maps the ids of a directory for one mount; needs rights in the user namespace that owns the file system."""
     ready, report = os.pipe()
@@ -132,25 +163,54 @@ def idmapped_mounts(directory):
 def landlock(directory):
     number = long(NR_LANDLOCK_CREATE_RULESET)
     call("NR_LANDLOCK_CREATE_RULESET", number, None, long(0), long(LANDLOCK_CREATE_RULESET_VERSION))
-    handled = ctypes.create_string_buffer(struct.pack("=Q", LANDLOCK_ACCESS_FS_WRITE_FILE), 8)
-    ruleset = call("NR_LANDLOCK_CREATE_RULESET", number, handled, long(8), long(0))
-    write(os.path.join(directory, "file"), "before")
-    call("prctl", PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
-    call("NR_LANDLOCK_RESTRICT_SELF", long(NR_LANDLOCK_RESTRICT_SELF), long(ruleset), long(0))
+    landlock_refuses(LANDLOCK_ACCESS_FS_WRITE_FILE, directory, lambda path: write(path, "after"))
+
+
+def landlock_truncate(directory):
+    """What a sandbox without namespaces needs: the right to truncate is known since Linux 6.2."""
+    landlock_refuses(LANDLOCK_ACCESS_FS_TRUNCATE, directory, lambda path: os.truncate(path, 0))
+
+
+def landlock_refuses(right, directory, attempt):
+    path = os.path.join(directory, "file")
+    write(path, "before")
+    handled = ctypes.create_string_buffer(struct.pack("=Q", right), 8)
+    restrict(handled, 8)
     try:
-        write(os.path.join(directory, "file"), "after")
+        attempt(path)
     except PermissionError:
         return
-    raise OSError(0, "landlock: a write got through")
+    raise OSError(0, "landlock: a change got through")
+
+
+def restrict(attributes, size):
+    ruleset = call("NR_LANDLOCK_CREATE_RULESET", long(NR_LANDLOCK_CREATE_RULESET), attributes, long(size), long(0))
+    call("prctl", PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
+    call("NR_LANDLOCK_RESTRICT_SELF", long(NR_LANDLOCK_RESTRICT_SELF), long(ruleset), long(0))
+
+
+def landlock_scopes(directory):
+    """Processes outside of a domain cannot be signalled from it, since Linux 6.12."""
+    restrict(ctypes.create_string_buffer(struct.pack("=QQQ", 0, 0, LANDLOCK_SCOPE_SIGNAL), 24), 24)
+    try:
+        os.kill(os.getppid(), 0)
+    except PermissionError:
+        return
+    raise OSError(0, "landlock: a signal got through")
 
 
 def main():
     trial = {
         "idmapped-mounts": idmapped_mounts,
         "landlock": landlock,
+        "landlock-scopes": landlock_scopes,
+        "landlock-truncate": landlock_truncate,
+        "landlock-network": landlock_network,
         "overlay-in-userns": overlay_in_userns,
         "proc-mount": proc_mount,
         "user-namespaces": user_namespaces,
+        "without-landlock": without_landlock,
+        "without-mount-setattr": without_mount_setattr,
     }[sys.argv[1]]
     with tempfile.TemporaryDirectory(prefix="bldr-probe.") as directory:
         # The trial has a process of its own: what it changes ends with it, and the directory can be removed here.

@@ -14,17 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 
 from tests.capabilities import PROBES, SYSTEM_PYTHON, UNPRIVILEGED_ID, Capabilities
 
 ROOT = Path(__file__).parent.parent
-
-hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
-hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, database=None)
-hypothesis.settings.register_profile("nightly", max_examples=5_000, deadline=None)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 CAPABILITIES = pytest.StashKey[Capabilities]()
 
@@ -45,6 +39,19 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.stash[CAPABILITIES] = Capabilities(PROBES)
+    if config.pluginmanager.has_plugin(
+        "hypothesispytest"
+    ):  # not in tests/kernels/lanes.py: it takes seconds to import there
+        register_hypothesis_profiles()
+
+
+def register_hypothesis_profiles() -> None:
+    import hypothesis
+
+    hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
+    hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, database=None)
+    hypothesis.settings.register_profile("nightly", max_examples=5_000, deadline=None)
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -1,4 +1,4 @@
-"""``python -I -S .../_bldr_launcher CONTROL_FD SCRATCH_PARENT READY``: started by the supervisor, never by hand."""
+"""``python -I -S .../_bldr_launcher CONTROL_FD SCRATCH_PARENT READY [landlock]``: started by the supervisor."""
 
 from __future__ import annotations
 
@@ -20,4 +20,9 @@ init.close_all_but(int(sys.argv[1]))
 if os.getsid(0) != os.getpid():
     os.setsid()
 syscalls.overwrite_arguments()
-server.serve(int(sys.argv[1]), sys.argv[2], ready=int(sys.argv[3]))
+kind: type[server.Launcher] = server.Launcher
+if sys.argv[4:] == ["landlock"]:
+    from _bldr_launcher.landlock_server import LandlockLauncher
+
+    kind = LandlockLauncher
+server.serve(int(sys.argv[1]), sys.argv[2], ready=int(sys.argv[3]), kind=kind)

@@ -26,22 +26,24 @@ def _socket_of(fd: int) -> _socket.socket:
     return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd)
 
 
-def send(fd: int, data: bytes, fds: Sequence[int] = ()) -> None:
+def send(fd: int, data: bytes, fds: Sequence[int] = (), *, wait: bool = True) -> None:
     """Send one datagram.
 
     Args:
         fd: Descriptor of the socket.
         data: At most ``wire.LARGEST_INLINE`` bytes, so that it fits the socket's buffer.
         fds: Descriptors to send along; they stay the sender's to close.
+        wait: Wait for room in the socket's buffer.
 
     Raises:
+        BlockingIOError: There is no room, and nobody waits for it.
         BrokenPipeError: The other end is closed; no SIGPIPE is raised.
         ConnectionResetError: The other end was closed with something unread.
     """
     link = _socket_of(fd)
     try:
         ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
-        link.sendmsg([data], ancillary, _socket.MSG_NOSIGNAL)
+        link.sendmsg([data], ancillary, _socket.MSG_NOSIGNAL | (0 if wait else _socket.MSG_DONTWAIT))
     finally:
         link.detach()
 

@@ -10,7 +10,8 @@ Messages, all in the format of ``wire``::
                            "absent"  errno, path                           the command cannot be executed
                            "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
                                      descriptors: pidfd of init [, terminal]
-    3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB
+    3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB, blocks read, blocks written,
+                                     context switches, processes and threads started (-1: unknown), those that it left
 
 When the command has ended, init kills and reaps whatever it left, reports, and exits.
 """
@@ -21,7 +22,8 @@ import _signal
 import errno
 import fcntl
 import os
-import resource  # noqa: TC003  os.wait4 imports it on first use, when the host's files are gone
+import resource
+import select
 import struct
 
 from _bldr_launcher import channel, steps, syscalls, wire
@@ -36,7 +38,24 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
-__all__ = ["LARGEST_REQUEST", "Request", "main"]
+__all__ = [
+    "DEFAULTED",
+    "FORWARDED",
+    "LARGEST_REQUEST",
+    "SEARCH_PATH",
+    "Request",
+    "StepError",
+    "close_all_but",
+    "confess",
+    "confession",
+    "end_report",
+    "find_executable",
+    "main",
+    "open_terminal",
+    "receive",
+    "send",
+    "wait_for",
+]
 
 LARGEST_REQUEST = 64 * 1024 * 1024  # bytes; about a hundred thousand inputs
 TREES_PER_MESSAGE = 64  # SCM_MAX_FD of <net/scm.h> is 253; small, so that both sides work at the same time
@@ -52,7 +71,7 @@ TIOCGPTN, TIOCSPTLCK = 0x80045430, 0x40045431  # <asm-generic/ioctls.h>
 class Request:
     """What one execution asks for; ``pack`` in the supervisor, ``parse`` in the launcher and in init."""
 
-    __slots__ = ("argv", "cwd", "env", "flags", "scratch", "steps", "uid")
+    __slots__ = ("argv", "cwd", "env", "flags", "limits", "scratch", "steps", "uid")
 
     def __init__(
         self,
@@ -63,6 +82,7 @@ class Request:
         cwd: bytes,
         argv: list[bytes],
         env: list[bytes],
+        limits: list[tuple[bytes, bytes, bytes]],
     ) -> None:
         self.uid = uid
         self.flags = flags  # set of b"terminal", b"host-proc"
@@ -71,6 +91,7 @@ class Request:
         self.cwd = cwd
         self.argv = argv
         self.env = env
+        self.limits = limits  # for the cgroup, see cgroup.py
 
     @staticmethod
     def parse(data: bytes) -> Request:
@@ -82,7 +103,7 @@ class Request:
         Raises:
             wire.WireError: It is in another version, or no request.
         """
-        version, uid, flags, scratch, plan, command = wire.unpack(data)
+        version, uid, flags, scratch, limits, plan, command = wire.unpack(data)
         if version != wire.VERSION:
             raise wire.WireError(f"version {version!r} where {wire.VERSION!r} is spoken")
         fields = wire.unpack(plan)
@@ -95,10 +116,12 @@ class Request:
         words = wire.unpack(command)
         argc = int(words[0])
         argv, env = words[2 : 2 + argc], words[2 + argc :]
-        return Request(int(uid), set(flags.split()), scratch, step_fields, words[1], argv, env)
+        items = wire.unpack(limits)
+        triples = list(zip(items[::3], items[1::3], items[2::3], strict=True))
+        return Request(int(uid), set(flags.split()), scratch, step_fields, words[1], argv, env, triples)
 
 
-class _StepError(Exception):
+class StepError(Exception):
     """A step failed; the supervisor is told which."""
 
     def __init__(self, step: int, operation: bytes, error: OSError) -> None:
@@ -112,7 +135,14 @@ class _StepError(Exception):
         ]
 
 
-def main(link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kernel: Kernel = syscalls) -> NoReturn:
+def main(
+    link: int,
+    identity: tuple[int, int, int] | None,
+    host_ipc: bytes,
+    kernel: Kernel = syscalls,
+    *,
+    grouped: bool = False,
+) -> NoReturn:
     """Live as process 1. Never returns.
 
     Args:
@@ -121,50 +151,63 @@ def main(link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kern
             has written them, said so with one byte, and this process takes the id that they give it.
         host_ipc: Text of the launcher's ``/proc/self/ns/ipc``.
         kernel: The system calls; a test puts one that fails in its place.
+        grouped: Whether it was born in a cgroup of its own.
     """
     status = -1
     try:
-        failure: _StepError | None = None
+        failure: StepError | None = None
         state: steps.State | None = None
         try:
             state = _prepare(link, identity, host_ipc, kernel)
-        except _StepError as error:
+            if grouped:
+                # The namespace that clone3(2) made begins at the launcher's cgroup. From this one on, a nested command
+                # with nsdelegate cannot raise its own limits.
+                _guarded(-1, b"namespaces", kernel.unshare, syscalls.CLONE_NEWCGROUP)
+        except StepError as error:
             failure = error
-        request, streams = _receive(link)
+        request, streams = receive(link)
         status = streams[0]
         if state is not None:
             try:
                 _set_up(request, state, link, kernel)
-            except _StepError as error:
+            except StepError as error:
                 failure = error
         if failure is not None:
-            _send(status, failure.report)
+            send(status, failure.report)
         elif state is not None:
             _live(request, streams, status, state)
+            if grouped:
+                channel.receive(status, 1)  # until the supervisor has read the cgroup's numbers, and closes its end
     except BrokenPipeError:
         pass  # the supervisor is gone: nobody is left to be told
     except BaseException as error:  # noqa: BLE001  our own mistake: say so, and end the sandbox
-        _confess(status, error)
+        confess(status, error)
     finally:
         os._exit(0)
 
 
-def _confess(status: int, error: BaseException) -> None:
+def confess(status: int, error: BaseException) -> None:
+    """Report a mistake of our own."""
     if status >= 0:
-        text = f"{type(error).__name__}: {error}"
-        if error.__traceback__ is not None:
-            last = error.__traceback__
-            while last.tb_next is not None:
-                last = last.tb_next
-            text += f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"
-        _send(status, [b"failed", b"-1", b"internal", b"0", os.fsencode(text)])
+        send(status, confession(error))
+
+
+def confession(error: BaseException) -> list[bytes]:
+    """Return the report of a mistake of our own."""
+    text = f"{type(error).__name__}: {error}"
+    if error.__traceback__ is not None:
+        last = error.__traceback__
+        while last.tb_next is not None:
+            last = last.tb_next
+        text += f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"
+    return [b"failed", b"-1", b"internal", b"0", os.fsencode(text)]
 
 
 def _guarded(step: int, operation: bytes, call: Callable[..., Answer], *arguments: object) -> Answer:
     try:
         return call(*arguments)
     except OSError as error:
-        raise _StepError(step, operation, error) from error
+        raise StepError(step, operation, error) from error
 
 
 def _prepare(link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kernel: Kernel) -> steps.State:
@@ -228,7 +271,7 @@ def close_all_but(keep: int, kernel: Kernel = syscalls) -> None:
                     pass  # the descriptor of the listing itself
 
 
-def _receive(link: int) -> tuple[Request, list[int]]:
+def receive(link: int) -> tuple[Request, list[int]]:
     """Wait for the request. The end of the stream means that this sandbox was never needed."""
     data, fds = channel.receive(link, wire.LARGEST_INLINE)
     if not data:
@@ -249,7 +292,7 @@ def _read_all(memfd: int) -> bytes:
 
 def _set_up(request: Request, state: steps.State, link: int, kernel: Kernel) -> None:
     if state.proc_failure is not None and b"host-proc" not in request.flags:
-        raise _StepError(-1, b"proc", state.proc_failure)
+        raise StepError(-1, b"proc", state.proc_failure)
     state.next_tree = _Trees(link)
     state.writable = frozenset(step[1] for step in request.steps if step[0] == b"unseal")
     for number, (operation, *arguments) in enumerate(request.steps):
@@ -257,7 +300,7 @@ def _set_up(request: Request, state: steps.State, link: int, kernel: Kernel) -> 
         try:
             steps.OPERATIONS[operation](state, *arguments)
         except OSError as error:
-            raise _StepError(number, operation, error) from error
+            raise StepError(number, operation, error) from error
     _guarded(-1, b"chdir", os.chdir, request.cwd)
 
 
@@ -291,11 +334,13 @@ class _Trees:
 
 def _live(request: Request, streams: list[int], status: int, state: steps.State) -> None:
     """Start the command, then wait for signals until it ends."""
-    terminal = _open_terminal() if b"terminal" in request.flags else None
+    if _is_forsaken(status):
+        return
+    terminal = open_terminal() if b"terminal" in request.flags else None
     try:
         pid = _spawn(request, streams, terminal)
     except OSError as error:
-        _send(status, [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")])
+        send(status, [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")])
         return
     for fd in streams[1:]:
         os.close(fd)
@@ -303,23 +348,58 @@ def _live(request: Request, streams: list[int], status: int, state: steps.State)
     if terminal is not None:
         handles.append(terminal[0])
     report = [b"started", str(state.landlock_abi).encode(), b"1" if state.proc_failure is None else b"0"]
-    _send(status, report + [str(number).encode() for number in state.unmapped], handles)
+    send(status, report + [str(number).encode() for number in state.unmapped], handles)
     if terminal is not None:
         os.close(terminal[0])
-    raw, usage = _wait(pid)
-    _send(
-        status,
-        [
-            b"exited",
-            str(raw).encode(),
-            str(int(usage.ru_utime * 1e6)).encode(),
-            str(int(usage.ru_stime * 1e6)).encode(),
-            str(usage.ru_maxrss).encode(),
-        ],
+    ended = wait_for(pid, _end_survivors)
+    if ended is not None:
+        send(status, end_report(*ended, started=_started_since(pid)))
+
+
+def _started_since(first: int) -> int:
+    """How many processes and threads this namespace has had since one was started, that one included; -1 for unknown.
+
+    Numbers are given in a row, and the last one stands in /proc/loadavg (proc(5)), as the reader's namespace counts.
+    """
+    try:
+        with open("/proc/loadavg", "rb") as text:
+            last = int(text.read().split()[4])
+    except (OSError, IndexError, ValueError):
+        return -1
+    return last - first + 1 if last >= first else -1  # they began again at the bottom
+
+
+def end_report(raw: int, left: int, *, started: int = -1) -> list[bytes]:
+    """Return the report that the command has ended, with what everybody used who was reaped, orphans too.
+
+    Args:
+        raw: Its wait status.
+        left: How many processes and threads it left.
+        started: How many there have been; -1 for unknown.
+    """
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    numbers = (
+        raw,
+        int(usage.ru_utime * 1e6),
+        int(usage.ru_stime * 1e6),
+        usage.ru_maxrss,
+        usage.ru_inblock,
+        usage.ru_oublock,
+        usage.ru_nvcsw + usage.ru_nivcsw,
+        started,
+        left,
     )
+    return [b"exited", *[str(number).encode() for number in numbers]]
 
 
-def _open_terminal() -> tuple[int, str]:
+def _is_forsaken(status: int) -> bool:
+    """Whether the supervisor has given up meanwhile (a timeout, Ctrl-C): then the command is not started."""
+    poller = select.poll()
+    poller.register(status, 0)
+    return bool(poller.poll(0))
+
+
+def open_terminal() -> tuple[int, str]:
     """Open a new terminal of the sandbox's own /dev/pts: ``(controlling side, path of the other)``."""
     controller = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(controller, TIOCSPTLCK, struct.pack("i", 0))
@@ -349,12 +429,13 @@ def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | Non
         raise OSError(errno.ELIBACC, "no interpreter", os.fsdecode(path)) from error
 
 
-def find_executable(name: bytes, search_path: bytes) -> bytes:
+def find_executable(name: bytes, search_path: bytes, is_shown: Callable[[bytes], bool] = os.path.lexists) -> bytes:
     """Find a command the way execvp(3) does, in the sandbox's own view.
 
     Args:
         name: The first word of the command; one with a slash is a path.
         search_path: Directories between colons; an empty one is the working directory.
+        is_shown: Whether the sandbox has something at a path.
 
     Returns:
         A path that can be executed now.
@@ -368,52 +449,83 @@ def find_executable(name: bytes, search_path: bytes) -> bytes:
         candidates = [(directory or b".") + b"/" + name for directory in search_path.split(b":")]
     found = OSError(errno.ENOENT, "not found", os.fsdecode(name))
     for path in candidates:
+        if not is_shown(path):
+            continue
         if os.access(path, os.X_OK) and not os.path.isdir(path):
             return path
-        if os.path.lexists(path):
-            number = errno.EISDIR if os.path.isdir(path) else errno.EACCES if os.path.exists(path) else errno.ENOENT
-            found = OSError(number, "not executable", os.fsdecode(path))
+        number = errno.EISDIR if os.path.isdir(path) else errno.EACCES if os.path.exists(path) else errno.ENOENT
+        found = OSError(number, "not executable", os.fsdecode(path))
     raise found
 
 
-def _wait(pid: int) -> tuple[int, resource.struct_rusage]:
+def wait_for(pid: int, end_survivors: Callable[[], int], *, ending: int = 0) -> tuple[int, int] | None:
     """Reap everybody; forward the signals of the host to the command's process group; return when the command ends.
 
     The signals stay blocked and are taken one by one: process 1 is spared every signal that it has no handler for, but
     a blocked one is queued for it all the same (signal(7), pid_namespaces(7)).
+
+    Args:
+        pid: The command.
+        end_survivors: Kills and reaps whatever the command left, and says how many that were.
+        ending: The signal that asks this process to end everything, where it is not process 1 of a namespace, with
+            which the kernel would end everything; 0 where it is.
+
+    Returns:
+        Its wait status, and how many processes and threads it left, which are gone now; ``None`` when it was ended by
+        ``ending``.
     """
-    wanted = (*FORWARDED, _signal.SIGCHLD)
+    wanted = (*FORWARDED, _signal.SIGCHLD, *((ending,) if ending else ()))
     while True:
         while True:
-            child, raw, usage = os.wait4(-1, os.WNOHANG)
+            child, raw = os.waitpid(-1, os.WNOHANG)
             if child == pid:
-                _end_survivors()
-                return raw, usage
+                return raw, end_survivors()
             if child == 0:
                 break
         info = _signal.sigwaitinfo(wanted)
-        if info.si_signo != _signal.SIGCHLD and info.si_pid == 0:  # 0: sent from outside the namespace
+        if ending and info.si_signo == ending:
+            end_survivors()
+            return None
+        # 0: sent from outside the namespace
+        if info.si_signo != _signal.SIGCHLD and (ending or info.si_pid == 0):
             try:
                 os.killpg(pid, info.si_signo)
             except OSError:
                 pass  # it is ending right now, and SIGCHLD is on its way
 
 
-def _end_survivors() -> None:
-    """Kill and reap whatever the command left, so that the report means that nothing is left.
+def _end_survivors() -> int:
+    """Kill and reap whatever the command left, so that the report means that nothing is left; how many that were.
 
     kill(-1) from process 1 reaches everybody else in the namespace at once: no fork can slip through.
     """
     try:
+        os.kill(-1, 0)
+    except ProcessLookupError:
+        return 0
+    left = _count_others()
+    try:
         os.kill(-1, _signal.SIGKILL)
     except ProcessLookupError:
-        return
+        pass
     while True:
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
-            return
+            return left
 
 
-def _send(status: int, items: list[bytes], fds: Sequence[int] = ()) -> None:
+def _count_others() -> int:
+    """Processes and threads of this namespace beside this one."""
+    count = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit() and name != "1":
+            try:
+                count += len(os.listdir(f"/proc/{name}/task"))
+            except OSError:
+                pass  # it has just ended
+    return count
+
+
+def send(status: int, items: list[bytes], fds: Sequence[int] = ()) -> None:
     channel.send(status, wire.pack(items), fds)

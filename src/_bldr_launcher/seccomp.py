@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     Rule: TypeAlias = tuple[str, int] | tuple[str, int, int, tuple[int, ...]]
 
-__all__ = ["ALLOW", "assemble", "base_filter", "sandbox_filter"]
+__all__ = [
+    "ALLOW",
+    "assemble",
+    "attributes_filter",
+    "base_filter",
+    "sandbox_filter",
+    "shared_host_filter",
+    "userns_filter",
+]
 
 # <linux/bpf_common.h>: BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K,
 # BPF_JMP|BPF_JSET|BPF_K, BPF_RET|BPF_K
@@ -26,6 +34,7 @@ LD, JEQ, JGE, JSET, RET = 0x20, 0x15, 0x35, 0x45, 0x06
 # <linux/seccomp.h>
 ALLOW = 0x7FFF0000
 ERRNO = 0x00050000
+USER_NOTIF = 0x7FC00000
 # offsets in struct seccomp_data of <linux/seccomp.h>: nr, arch, instruction_pointer, args[6], all little-endian here
 NR_OFFSET, ARCH_OFFSET, ARGS_OFFSET = 0, 4, 16
 X32_SYSCALL_BIT = 0x40000000  # <asm/unistd.h>
@@ -40,7 +49,12 @@ NUMBERS = {
         "pivot_root": 155, "swapon": 167, "swapoff": 168, "reboot": 169, "init_module": 175, "delete_module": 176,
         "kexec_load": 246, "unshare": 272, "add_key": 248, "request_key": 249, "keyctl": 250, "fchownat": 260,
         "perf_event_open": 298, "fanotify_init": 300, "open_by_handle_at": 304, "setns": 308, "finit_module": 313,
-        "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323,
+        "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323, "shmget": 29, "shmat": 30, "shmctl": 31,
+        "socketpair": 53, "kill": 62, "semget": 64, "semop": 65, "chmod": 90, "fchmod": 91, "utime": 132,
+        "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
+        "fremovexattr": 199, "utimes": 235, "futimesat": 261, "fchmodat": 268, "utimensat": 280, "semctl": 66,
+        "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "semtimedop": 220, "mq_open": 240, "mq_unlink": 241,
+        "prlimit64": 302,
     },
     "aarch64": {
         "ioctl": 29, "socket": 198, "clone": 220, "unshare": 97,
@@ -48,12 +62,16 @@ NUMBERS = {
         "swapon": 224, "swapoff": 225, "reboot": 142, "init_module": 105, "delete_module": 106, "kexec_load": 104,
         "add_key": 217, "request_key": 218, "keyctl": 219, "perf_event_open": 241, "fanotify_init": 262,
         "open_by_handle_at": 265, "setns": 268, "finit_module": 273, "kexec_file_load": 294, "bpf": 280,
-        "userfaultfd": 282,
+        "userfaultfd": 282, "kill": 129, "mq_open": 180, "mq_unlink": 181, "msgget": 186, "msgctl": 187, "msgrcv": 188,
+        "msgsnd": 189, "semget": 190, "semctl": 191, "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195,
+        "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16,
+        "fchmod": 52, "fchmodat": 53, "utimensat": 88, "shmat": 196, "socketpair": 199, "prlimit64": 261,
     },
 }  # fmt: skip
 SHARED_NUMBERS = {
     "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429,
     "clone3": 435, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442,
+    "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
 }  # fmt: skip
 
 NOT_PERMITTED = (
@@ -66,10 +84,22 @@ MOUNT_FAMILY = (
     "mount", "umount2", "pivot_root", "setns", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick",
     "mount_setattr",
 )  # fmt: skip
+SHARED_IPC = (
+    "shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl",
+    "mq_open", "mq_unlink",
+)  # fmt: skip
+ATTRIBUTES = (
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat",
+    "utimensat",
+)  # fmt: skip
+EXTENDED = ("setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr")
+FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR = 0x40086602, 0x401C5820  # <linux/fs.h>
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # <asm-generic/ioctls.h>: type into, or paste into, the terminal of somebody else
 AF_PACKET, AF_ALG, AF_VSOCK = 17, 38, 40  # <bits/socket.h>: families that a network namespace does not confine or need
+SOCK_DGRAM, SOCK_RAW, SOCK_NONBLOCK, SOCK_CLOEXEC = 2, 3, 0x800, 0x80000  # <bits/socket_type.h>
 CLONE_NEWUSER = 0x10000000  # <linux/sched.h>
 SAME_ID = 0xFFFFFFFF  # chown(2): -1 leaves the id as it is
+EVERYBODY = 0xFFFFFFFF  # kill(2): -1 is every process that the caller may signal
 
 
 def _instruction(code: int, k: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
@@ -174,6 +204,58 @@ def userns_filter(machine: str | None = None) -> bytes:
         program += _instruction(JSET, CLONE_NEWUSER, 0, 1) + _instruction(RET, ERRNO | errno.ENOSPC)
         program += _instruction(RET, ALLOW)
     return program + _instruction(RET, ALLOW)
+
+
+def shared_host_filter(machine: str = "") -> bytes:
+    """What a namespace keeps apart elsewhere, refused where the sandbox shares it with the host.
+
+    No socket can be made: a path can lead to any daemon of the host, and no filter can see which. Pairs of connected
+    stream sockets are left, which lead nowhere else; datagrams of a pair could be sent elsewhere. Other processes can
+    neither be signalled all at once nor be given limits.
+
+    Args:
+        machine: ``uname -m``; this machine by default.
+
+    Returns:
+        A program as of :func:`assemble`.
+
+    Raises:
+        KeyError: No numbers are known for the machine.
+    """
+    machine = machine or os.uname().machine
+    flags = (0, SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK | SOCK_CLOEXEC)
+    datagrams = tuple(kind | flag for kind in (SOCK_DGRAM, SOCK_RAW) for flag in flags)
+    rules: list[Rule] = [
+        ("socket", ERRNO | errno.EACCES),
+        ("socketpair", ERRNO | errno.EACCES, 1, datagrams),
+        ("kill", ERRNO | errno.EPERM, 0, (EVERYBODY,)),
+    ]
+    rules += [(name, ERRNO | errno.ENOSYS) for name in SHARED_IPC]
+    program = assemble(rules, machine)[:-8]
+    program += _instruction(JEQ, NUMBERS[machine]["prlimit64"], 0, 3) + _instruction(LD, ARGS_OFFSET)
+    program += _instruction(JEQ, 0, 1, 0) + _instruction(RET, ERRNO | errno.EPERM)
+    return program + _instruction(RET, ALLOW)
+
+
+def attributes_filter(machine: str = "") -> bytes:
+    """Changes of attributes, which no rule of Landlock covers: modes, owners and times are for init to decide.
+
+    Extended attributes seem to be missing, and so do the flags of files, wherever they are.
+
+    Args:
+        machine: ``uname -m``; this machine by default.
+
+    Returns:
+        A program as of :func:`assemble`, to be installed with a listener.
+
+    Raises:
+        KeyError: No numbers are known for the machine.
+    """
+    rules: list[Rule] = [(name, USER_NOTIF) for name in ATTRIBUTES]
+    rules += [(name, ERRNO | errno.EOPNOTSUPP) for name in EXTENDED]
+    rules += [(name, ERRNO | errno.ENOSYS) for name in ("setxattrat", "removexattrat", "file_setattr")]
+    rules.append(("ioctl", ERRNO | errno.ENOTTY, 1, (FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR)))
+    return assemble(rules, machine or os.uname().machine)
 
 
 _assembled: dict[tuple[bool, bool, str], bytes] = {}

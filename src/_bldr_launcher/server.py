@@ -2,8 +2,11 @@
 
 ::
 
-    1  launcher → supervisor   "ready"   mode, scratch base        or  "failed"  step, operation, errno, text
-    2  supervisor → launcher   request (see init.py); the launcher hands it to an init that waits, or to a new one
+    1  launcher → supervisor   "ready"   mode, scratch base, place of cgroups, controllers, whether it delegates, why
+                                         there is no place    or  "failed"  step, operation, errno, text
+    2  supervisor → launcher   request (see init.py); the launcher hands it to an init that waits, or to a new one;
+                               when that lives in a cgroup, it says so on the status socket: "cgroup" directory,
+                               bytes in use before the request, files that were written
     3  supervisor → launcher   "retire": no more requests will come; it ends when its last sandbox does
     4  end of the stream       every sandbox is killed, the scratch base removed, the launcher ends
 
@@ -25,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from _bldr_launcher import cgroup
     from _bldr_launcher.kernel import Kernel
 
 __all__ = ["SANDBOX_ID", "Launcher", "serve"]
@@ -44,7 +48,13 @@ MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors
 
 
 def serve(
-    control_fd: int, scratch_parent: str, *, ready: int = 4, once: bool = False, kernel: Kernel = syscalls
+    control_fd: int,
+    scratch_parent: str,
+    *,
+    ready: int = 4,
+    once: bool = False,
+    kernel: Kernel = syscalls,
+    kind: type[Launcher] | None = None,
 ) -> NoReturn:
     """Run the launcher until the supervisor is gone. Never returns.
 
@@ -54,25 +64,31 @@ def serve(
         ready: How many inits wait for a request.
         once: Make no further one after the first request.
         kernel: The system calls; a test puts one that fails in its place.
+        kind: What makes the sandboxes; :class:`Launcher` by default.
     """
-    step = b"scratch"
+    step, base = b"scratch", ""
     try:
         base, lock = scratch.create_base(scratch_parent)
         step = b"launcher"
-        launcher = Launcher(control_fd, base, lock, ready=ready, once=once, kernel=kernel)
+        place = find_place()
+        launcher = (kind or Launcher)(control_fd, base, lock, ready=ready, once=once, kernel=kernel, place=place)
         step = b"namespaces"
         launcher.gain_mounts()
         step = b"seccomp"
         launcher.confine_itself()
     except OSError as error:
         report = [b"failed", b"-1", step, str(error.errno or 0).encode(), os.fsencode(str(error.args[-1]))]
+        if base:
+            scratch.remove_tree(base)
         channel.send(control_fd, wire.pack(report))
         os._exit(1)
     try:
-        channel.send(control_fd, wire.pack([b"ready", launcher.mode, os.fsencode(base)]))
+        channel.send(control_fd, wire.pack([b"ready", launcher.mode, os.fsencode(base), *described(place)]))
         launcher.loop()
     finally:
         launcher.end_everything()
+        if place is not None:
+            place.close()
         scratch.remove_tree(base)
         os._exit(0)
 
@@ -87,9 +103,20 @@ class Launcher:
         ready: How many inits wait for a request.
         once: Make no further one after the first request.
         kernel: The system calls.
+        place: Where cgroups are made; None where there is no such place.
     """
 
-    def __init__(self, control: int, base: str, lock: int, *, ready: int, once: bool, kernel: Kernel) -> None:
+    def __init__(
+        self,
+        control: int,
+        base: str,
+        lock: int,
+        *,
+        ready: int,
+        once: bool,
+        kernel: Kernel,
+        place: cgroup.Place | None = None,
+    ) -> None:
         self.control = control
         self.base = base
         self.lock = lock
@@ -98,12 +125,16 @@ class Launcher:
         self.kernel = kernel
         self.waiting: list[tuple[int, int]] = []  # (pid, descriptor of the socket) of inits without a request
         self.children: set[int] = set()
+        self.place = place
+        self.groups: dict[int, cgroup.Group] = {}  # of the inits that live in one
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
         self.euid, self.egid = os.geteuid(), os.getegid()
         self.mode = b"root" if _is_host_root() else b"user"
         self.idmap = -1
+        self.paused = False  # none could be made ahead; tried again after the next request
         self.leftovers_removed = False
         self.retired = False
+        self.stage = b"start-init"  # of the request that is being served, for a report
         # Its end is seen even where a fork of it holds a copy of the socket.
         parent = os.getppid()  # 0 when it is in another process namespace
         self.supervisor = os.pidfd_open(parent) if parent else -1
@@ -153,7 +184,7 @@ class Launcher:
         if self.supervisor >= 0:
             poller.register(self.supervisor, select.POLLIN)
         while True:
-            idle = len(self.waiting) >= self.ready and self.leftovers_removed
+            idle = (self.paused or len(self.waiting) >= self.ready) and self.leftovers_removed
             for fd, _events in poller.poll(None if idle else 0) or ((-1, 0),):
                 if fd == self.wake:
                     os.read(self.wake, 4096)
@@ -169,11 +200,11 @@ class Launcher:
 
     def prepare_ahead(self) -> None:
         """Use a moment without requests."""
-        if len(self.waiting) < self.ready:
+        if len(self.waiting) < self.ready and not self.paused:
             try:
                 self.waiting.append(self.clone(0))
             except OSError:
-                self.ready = 0  # the request that needs one will meet the same error and report it
+                self.paused = True  # the request that needs one meets the same error and reports it, or it has passed
         elif not self.leftovers_removed:
             self.leftovers_removed = True
             try:
@@ -189,15 +220,17 @@ class Launcher:
         if not fds:  # "retire": the supervisor has started another launcher
             self.retire()
             return True
+        self.paused = False
         if self.once:
             self.ready, self.leftovers_removed = 0, True
         link = None
+        self.stage = b"start-init"
         try:
             if self.mode == b"root":
                 _give_pipes(fds[1:4])
             link = self.hand_over(data, fds)
         except OSError as error:
-            self.report(fds[0], b"namespaces", error)
+            self.report(fds[0], self.stage, error)
         finally:
             _close_all(fds)
             if link is not None:
@@ -211,7 +244,7 @@ class Launcher:
         while self.waiting:
             os.close(self.waiting.pop()[1])
 
-    def hand_over(self, data: bytes, fds: list[int]) -> int:
+    def hand_over(self, data: bytes, fds: list[int]) -> int | None:
         """Pass the request on to an init, and the trees that it needs.
 
         Args:
@@ -219,26 +252,55 @@ class Launcher:
             fds: Status, the three streams [, memfd with the request]; they stay the caller's to close.
 
         Returns:
-            The socket to the init, for the caller to close.
+            The socket to the init, for the caller to close; None when a limit could not be set, which was reported.
 
         Raises:
             OSError: No init can be started, or it cannot be reached.
         """
         whole = os.pread(fds[4], os.fstat(fds[4]).st_size, 0) if len(fds) == 5 else data
         uid = int(wire.unpack(whole)[1])
+        request = init.Request.parse(whole)
         link: int | None = None
         while self.waiting and uid == 0 and link is None:
-            _, link = self.waiting.pop(0)
-            link = self.offer(link, data, fds)
+            pid, link = self.waiting.pop(0)
+            link = self.offer(link, data, fds) if self.limit(pid, link, request, fds[0]) else -1
         if link is None:
-            _, link = self.clone(uid)
-            self.pass_on(link, data, fds)
+            pid, link = self.clone(uid)
+            if self.limit(pid, link, request, fds[0]):
+                self.pass_on(link, data, fds)
+            else:
+                link = -1
+        if link < 0:
+            return None
         try:
-            self.send_trees(link, init.Request.parse(whole))
+            self.send_trees(link, request)
         except BaseException:
             os.close(link)
             raise
         return link
+
+    def limit(self, pid: int, link: int, request: init.Request, status: int) -> bool:
+        """Write a request's limits into the cgroup of its init; False, and nothing is started, when that fails."""
+        group = self.groups.get(pid)
+        try:
+            if group is None:
+                return not request.limits or self.refuse_limits(link, status)
+            base = group.memory()
+            written = group.limit(request.limits)
+            channel.send(status, wire.pack([b"cgroup", os.fsencode(group.path), b"%d" % base, *written]))
+        except BrokenPipeError:
+            return True  # the supervisor has lost interest, and init will notice
+        except OSError as error:
+            os.close(link)  # it ends without having been needed
+            self.report(status, b"limit", error)
+            return False
+        return True
+
+    def refuse_limits(self, link: int, status: int) -> bool:
+        """The supervisor was told of a place for cgroups, and meanwhile none can be made there."""
+        os.close(link)
+        self.report(status, b"limit", OSError(errno.ENOENT, "the sandbox has no cgroup"))
+        return False
 
     def offer(self, link: int, data: bytes, fds: list[int]) -> int | None:
         """Give the request to an init that waits; None when it has died meanwhile."""
@@ -269,21 +331,42 @@ class Launcher:
             OSError: The host refuses the process, a namespace or the maps.
         """
         ours, theirs = channel.pair()
+        group = self.new_group()
         try:
-            pid = self.kernel.clone3(NAMESPACES, _signal.SIGCHLD)
-            if pid == 0:
-                identity = None if self.mode == b"root" else (uid, self.euid, self.egid)
-                init.main(theirs, identity, self.host_ipc, self.kernel)
+            self.stage = b"namespaces"
+            pid = self.start_init(theirs, uid, group)
             self.children.add(pid)
+            if group is not None:
+                group.cloned()
+                self.groups[pid] = group
+            self.stage = b"map-identity"
             if self.mode == b"root":
                 root.map_identity(uid, SANDBOX_ID, SANDBOX_ID, pid)
                 channel.send(ours, b"m")
         except BaseException:
             os.close(ours)
+            if group is not None and group.fd >= 0:
+                group.discard()
             raise
         finally:
             os.close(theirs)
+        self.stage = b"start-init"
         return pid, ours
+
+    def start_init(self, link: int, uid: int, group: cgroup.Group | None) -> int:
+        """Clone an init, into its cgroup if it has one; it reads its request from ``link``. Returns its number."""
+        if group is None:
+            pid = self.kernel.clone3(NAMESPACES, _signal.SIGCHLD)
+        else:
+            pid = self.kernel.clone3(NAMESPACES, _signal.SIGCHLD, group.fd)
+        if pid == 0:
+            identity = None if self.mode == b"root" else (uid, self.euid, self.egid)
+            init.main(link, identity, self.host_ipc, self.kernel, grouped=group is not None)
+        return pid
+
+    def new_group(self) -> cgroup.Group | None:
+        """Make a cgroup for the next init; None where there is no place for it."""
+        return None if self.place is None or not self.place.path else self.place.make()
 
     def send_trees(self, link: int, request: init.Request) -> None:
         """Open every source here and send the detached trees after the request, as fast as init attaches them.
@@ -403,15 +486,23 @@ class Launcher:
 
     def reap(self) -> None:
         """Collect the inits that have ended."""
-        while self.children:
+        while True:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            self.children.discard(pid)
-            self.waiting = [item for item in self.waiting if item[0] != pid]
+            self.bury(pid, status)
+
+    def bury(self, pid: int, status: int) -> None:
+        """Forget an init that has ended."""
+        self.children.discard(pid)
+        group = self.groups.pop(pid, None)
+        # Who was killed may leave a supervisor that still wants to read why; it removes the cgroup then.
+        if group is not None and os.WIFEXITED(status):
+            group.discard()
+        self.waiting = [item for item in self.waiting if item[0] != pid]
 
     def end_everything(self) -> None:
         """Kill every sandbox and wait for the last process of each."""
@@ -420,6 +511,30 @@ class Launcher:
         for pid in self.children:
             os.waitpid(pid, 0)
         self.children = set()
+
+
+def find_place() -> cgroup.Place | None:
+    """Find where cgroups can be made; None where the kernel has them, but none of their controllers.
+
+    A look at one short file spares most containers the search: controllers that serve version 1 serve no other.
+    """
+    with open("/proc/self/cgroup", "rb") as own:
+        if b":memory:" in own.read():
+            return None
+    from _bldr_launcher import cgroup
+
+    try:
+        return cgroup.find_place((os.getpid(), os.getppid()))
+    except OSError as error:
+        return cgroup.nowhere(str(error))
+
+
+def described(place: cgroup.Place | None) -> list[bytes]:
+    """What the supervisor is told of the place."""
+    if place is None:
+        return [b"", b"", b"0", b"the controllers belong to cgroup version 1 here"]
+    words = (place.path, " ".join(place.controllers), "1" if place.delegates else "0", place.why)
+    return [os.fsencode(word) for word in words]
 
 
 def _give_pipes(fds: list[int]) -> None:

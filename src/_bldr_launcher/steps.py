@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     # Makes an entry: its name, and the descriptor of its directory or None for the working directory.
     Create: TypeAlias = Callable[[bytes, int | None], None]
 
-__all__ = ["OPERATIONS", "CanaryError", "State", "try_early"]
+__all__ = ["CANARIES", "OPERATIONS", "CanaryError", "State", "must_fail", "rlimit", "try_early"]
 
 WALK = syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS | syscalls.RESOLVE_BENEATH
 RESOURCES = {
@@ -32,8 +32,25 @@ RESOURCES = {
     b"cpu": resource.RLIMIT_CPU,
     b"fsize": resource.RLIMIT_FSIZE,
     b"nofile": resource.RLIMIT_NOFILE,
+    b"nproc": resource.RLIMIT_NPROC,
     b"stack": resource.RLIMIT_STACK,
 }
+
+
+def counts_per_namespace(release: str) -> bool:
+    """Whether RLIMIT_NPROC counts the processes of one user namespace: since Linux 5.14, commit 21d1c5e386bc.
+
+    Before, it counted those of a user on the whole host, and would refuse processes because of strangers. No call
+    tells, and a trial would have to know who else runs with the same id.
+
+    Args:
+        release: As ``os.uname().release``.
+    """
+    numbers = release.replace("-", ".").split(".")[:2]
+    return all(number.isdigit() for number in numbers) and tuple(map(int, numbers)) >= (5, 14)
+
+
+COUNTS_PER_NAMESPACE = counts_per_namespace(os.uname().release)
 
 
 class CanaryError(OSError):
@@ -309,6 +326,8 @@ def _hide_keys(state: State) -> None:
 
 
 def rlimit(state: State, name: bytes, soft: bytes, hard: bytes) -> None:
+    if name == b"nproc" and not COUNTS_PER_NAMESPACE:
+        return
     which = RESOURCES[name]
     _, ceiling = resource.getrlimit(which)
     wanted = [resource.RLIM_INFINITY if text == b"unlimited" else int(text) for text in (soft, hard)]
@@ -346,7 +365,12 @@ def try_early(state: State) -> None:
         state.tried.add(kind)
 
 
-def _must_fail(attempt: Callable[[], object], expected: Container[int | None], what: str) -> None:
+def must_fail(attempt: Callable[[], object], expected: Container[int | None], what: str) -> None:
+    """Make an attempt that has to fail.
+
+    Raises:
+        CanaryError: It did not, or not in an expected way.
+    """
     try:
         attempt()
     except OSError as error:
@@ -357,7 +381,7 @@ def _must_fail(attempt: Callable[[], object], expected: Container[int | None], w
 
 
 def _canary_absent(_state: State, path: bytes) -> None:
-    _must_fail(lambda: os.stat(path), (errno.ENOENT, errno.ENOTDIR, errno.EACCES), f"looking at {os.fsdecode(path)}")
+    must_fail(lambda: os.stat(path), (errno.ENOENT, errno.ENOTDIR, errno.EACCES), f"looking at {os.fsdecode(path)}")
 
 
 def _canary_readonly(_state: State, path: bytes) -> None:
@@ -366,26 +390,26 @@ def _canary_readonly(_state: State, path: bytes) -> None:
     if os.path.isdir(path):
         flags |= os.O_TMPFILE
     expected = (errno.EROFS, errno.EACCES, errno.ENXIO)
-    _must_fail(lambda: os.close(os.open(path, flags)), expected, f"writing to {os.fsdecode(path)}")
+    must_fail(lambda: os.close(os.open(path, flags)), expected, f"writing to {os.fsdecode(path)}")
 
 
 def _canary_unreachable(_state: State, _argument: bytes) -> None:
     """Connecting a datagram socket sends nothing; it asks the kernel for a route to a documentation address."""
     outward = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     try:
-        _must_fail(lambda: outward.connect(("192.0.2.1", 9)), (errno.ENETUNREACH,), "a route out of the sandbox")
+        must_fail(lambda: outward.connect(("192.0.2.1", 9)), (errno.ENETUNREACH,), "a route out of the sandbox")
     finally:
         outward.close()
 
 
 def _canary_capless(_state: State, _argument: bytes) -> None:
-    _must_fail(lambda: syscalls.sethostname(b"x"), (errno.EPERM,), "setting the host name")
+    must_fail(lambda: syscalls.sethostname(b"x"), (errno.EPERM,), "setting the host name")
     if syscalls.prctl(syscalls.PR_GET_NO_NEW_PRIVS) != 1:
         raise CanaryError(0, "no_new_privs is not set")
 
 
 def _canary_filtered(_state: State, _argument: bytes) -> None:
-    _must_fail(syscalls.join_new_session_keyring, (errno.EPERM,), "reaching the session keyring")
+    must_fail(syscalls.join_new_session_keyring, (errno.EPERM,), "reaching the session keyring")
 
 
 def _canary_hostname(_state: State, name: bytes) -> None:

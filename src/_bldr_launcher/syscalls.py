@@ -29,6 +29,7 @@ __all__ = [
     "close_range",
     "drop_bounding_set",
     "drop_capabilities",
+    "empty_capability_sets",
     "fsconfig",
     "fsmount",
     "fsopen",
@@ -38,6 +39,7 @@ __all__ = [
     "landlock_create_ruleset",
     "landlock_restrict_self",
     "landlock_version",
+    "look_for_shared_memory",
     "mount",
     "mount_setattr",
     "move_mount",
@@ -56,6 +58,7 @@ __all__ = [
 # <linux/sched.h>
 CLONE_PIDFD = 0x00001000
 CLONE_NEWNS = 0x00020000
+CLONE_INTO_CGROUP = 0x200000000  # <linux/sched.h>, clone3(2) only
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -105,6 +108,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
 PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_GET_NO_NEW_PRIVS = 39
 PR_CAP_AMBIENT = 47
@@ -116,6 +120,8 @@ CAP_SETFCAP = 31
 
 # <linux/seccomp.h>
 SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
+SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1 << 5
 
 # <linux/keyctl.h>
 KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -125,8 +131,8 @@ LANDLOCK_CREATE_RULESET_VERSION = 1
 LANDLOCK_RULE_PATH_BENEATH = 1
 
 _NUMBERS = {
-    "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "seccomp": 317},
-    "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "seccomp": 277},
+    "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "seccomp": 317, "shmget": 29},
+    "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "seccomp": 277, "shmget": 194},
 }
 MACHINE = os.uname().machine
 NR = {
@@ -238,6 +244,7 @@ _close_range = _raw("close_range", _uint, _uint, _uint)
 _capset = _raw("capset", _text, _text)
 _keyctl = _raw("keyctl", _int, _ulong, _ulong, _ulong, _ulong)
 _seccomp = _raw("seccomp", _uint, _uint, _pointer)
+_shmget = _raw("shmget", _int, _size, _int)
 _landlock_create_ruleset = _raw("landlock_create_ruleset", _text, _size, _uint)
 _landlock_add_rule = _raw("landlock_add_rule", _int, _int, _pointer, _uint)
 _landlock_restrict_self = _raw("landlock_restrict_self", _int, _uint)
@@ -292,19 +299,23 @@ def _failure(call: str, *arguments: object) -> OSError:
     return OSError(number, f"{call}({shown}): {os.strerror(number)}")
 
 
-def clone3(flags: int, exit_signal: int) -> int:
-    """Start a child with clone3(2), Linux 5.3.
+def clone3(flags: int, exit_signal: int, cgroup_fd: int = -1) -> int:
+    """Start a child with clone3(2), Linux 5.3; into another cgroup since Linux 5.7.
 
     The caller must have one thread: nothing of libc or CPython is told that the process is a new one.
 
     Args:
         flags: ``CLONE_*`` of <linux/sched.h>.
         exit_signal: What the parent gets when the child ends.
+        cgroup_fd: Directory of the cgroup (version 2) that it is born in; -1 for the caller's.
 
     Returns:
         The number of the child; 0 in the child, like fork(2).
     """
-    args = clone_args(flags=flags, exit_signal=exit_signal)
+    if cgroup_fd >= 0:
+        args = clone_args(flags=flags | CLONE_INTO_CGROUP, exit_signal=exit_signal, cgroup=cgroup_fd)
+    else:
+        args = clone_args(flags=flags, exit_signal=exit_signal)
     pid = _clone3(_ctypes.byref(args), _ctypes.sizeof(args))
     if pid < 0:
         raise _failure("clone3", hex(flags))
@@ -445,10 +456,15 @@ def drop_capabilities(*, keep_setfcap: bool = False) -> None:
     A process that shall make a user namespace in which its own id 0 is mapped needs CAP_SETFCAP for it since Linux 5.12
     (user_namespaces(7)); nothing else is ever kept.
     """
-    if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0:
-        raise _failure("prctl", "PR_CAP_AMBIENT_CLEAR_ALL")
     if not keep_setfcap and _prctl(PR_CAPBSET_DROP, CAP_SETFCAP, 0, 0, 0) < 0:
         raise _failure("prctl", "PR_CAPBSET_DROP", "CAP_SETFCAP")
+    empty_capability_sets(keep_setfcap=keep_setfcap)
+
+
+def empty_capability_sets(*, keep_setfcap: bool = False) -> None:
+    """Empty the ambient, inheritable, permitted and effective sets; with no_new_privs they stay empty."""
+    if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0:
+        raise _failure("prctl", "PR_CAP_AMBIENT_CLEAR_ALL")
     kept = (1 << CAP_SETFCAP if keep_setfcap else 0).to_bytes(4, "little")
     header = LINUX_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4)
     # struct __user_cap_data_struct: effective, permitted, inheritable of capabilities 0 to 31, then of the others
@@ -490,6 +506,12 @@ def install_filter(program: bytes, flags: int = 0) -> int:
     if answer < 0:
         raise _failure("seccomp", "SECCOMP_SET_MODE_FILTER", hex(flags))
     return answer
+
+
+def look_for_shared_memory() -> None:
+    """shmget(2) for a segment that nobody has; it only fails, with ENOENT where the call is allowed."""
+    if _shmget(0x626C6472, 0, 0) < 0:
+        raise _failure("shmget")
 
 
 def landlock_version() -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         InvalidCommandError,
         InvalidLimitError,
         InvalidPathError,
+        LimitReachedError,
         OverlappingPathsError,
         SandboxError,
         SandboxLostError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         TimeLimitError,
     )
     from bldr.execution.executor import HermeticExecutor
+    from bldr.execution.monitor import ResourceMonitor, create_monitor
     from bldr.execution.session import Sandbox
     from bldr.execution.timeout import TimeoutEnforcer, create_timeout_enforcer
     from bldr.model.declarations import Declaration, Role
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from bldr.model.receipt import Guarantee, GuaranteeRecord, Receipt
     from bldr.model.result import Denial, ExecutionResult, ResourceUsage, Termination, Violation
     from bldr.model.spec import Access, HermeticSpecBuilder, SandboxSpec, SandboxSpecBuilder
+    from bldr.model.timeline import PostMortem, ProcessRecord, ProcessSnapshot, Sample, Timeline
 
 __all__ = [
     "Access",
@@ -55,14 +58,20 @@ __all__ = [
     "InvalidCommandError",
     "InvalidLimitError",
     "InvalidPathError",
+    "LimitReachedError",
     "NetworkPolicy",
     "OverlappingPathsError",
     "PathSet",
+    "PostMortem",
     "ProcessPolicy",
+    "ProcessRecord",
+    "ProcessSnapshot",
     "Receipt",
     "ResourceLimits",
+    "ResourceMonitor",
     "ResourceUsage",
     "Role",
+    "Sample",
     "Sandbox",
     "SandboxError",
     "SandboxLostError",
@@ -72,9 +81,11 @@ __all__ = [
     "SpecError",
     "Termination",
     "TimeLimitError",
+    "Timeline",
     "TimeoutEnforcer",
     "Violation",
     "__version__",
+    "create_monitor",
     "create_timeout_enforcer",
 ]
 
@@ -83,6 +94,7 @@ __version__ = "0.1.0"
 # Module to the public names that it holds; names that are not listed come from bldr.errors.
 _HOMES = {
     "bldr.execution.executor": ("HermeticExecutor",),
+    "bldr.execution.monitor": ("ResourceMonitor", "create_monitor"),
     "bldr.execution.session": ("Sandbox",),
     "bldr.execution.timeout": ("TimeoutEnforcer", "create_timeout_enforcer"),
     "bldr.model.declarations": ("Declaration", "Role"),
@@ -93,6 +105,7 @@ _HOMES = {
     "bldr.model.process": ("ProcessPolicy",),
     "bldr.model.receipt": ("Guarantee", "GuaranteeRecord", "Receipt"),
     "bldr.model.result": ("Denial", "ExecutionResult", "ResourceUsage", "Termination", "Violation"),
+    "bldr.model.timeline": ("PostMortem", "ProcessRecord", "ProcessSnapshot", "Sample", "Timeline"),
     "bldr.model.spec": ("Access", "HermeticSpecBuilder", "SandboxSpec", "SandboxSpecBuilder"),
 }
 

@@ -16,8 +16,10 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ GuaranteeUnavailableError     sandbox.guarantee-unavailable
      │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
      │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
-     └─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set
+     └─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set but where
+                                                      a timeout passed before the command was started
          ├─ CommandFailedError            action.exit-status | action.signal | action.cancelled
+         ├─ LimitReachedError             action.limit-reached
          └─ TimeLimitError (TimeoutError) action.timed-out
 """
 
@@ -36,6 +38,7 @@ __all__ = [
     "InvalidCommandError",
     "InvalidLimitError",
     "InvalidPathError",
+    "LimitReachedError",
     "OverlappingPathsError",
     "SandboxError",
     "SandboxLostError",
@@ -119,22 +122,34 @@ class InvalidCommandError(SpecError):
 
 
 class SandboxError(BldrError):
-    """The machinery failed and the command did not start."""
+    """The machinery failed and the command did not start.
+
+    ``step`` says what was being done, such as "start the init" or the description of a plan's step; empty when nothing
+    was being done yet.
+    """
 
     code = "sandbox.failed"
+
+    def __init__(self, message: str, *, step: str = "", code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.step = step
 
 
 class BackendUnavailableError(SandboxError):
     """This host cannot confine anything in the way that was asked for.
 
-    ``capability`` names what is missing, ``hint`` is the command that would change it.
+    ``capability`` names what is missing, ``hint`` is the command that would change it, ``errno`` is what the kernel
+    answered; 0 when it was not the kernel that refused.
     """
 
     code = "sandbox.no-backend"
 
-    def __init__(self, message: str, *, capability: str = "", code: str = "", hint: str = "") -> None:
-        super().__init__(message, code=code, hint=hint)
+    def __init__(
+        self, message: str, *, capability: str = "", step: str = "", errno: int = 0, code: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, step=step, code=code, hint=hint)
         self.capability = capability
+        self.errno = errno
 
 
 class GuaranteeUnavailableError(SandboxError):
@@ -150,7 +165,7 @@ class GuaranteeUnavailableError(SandboxError):
 class SandboxSetupError(SandboxError, OSError):
     """One step of the set-up failed.
 
-    ``step`` is the description of the plan step, ``errno`` and ``strerror`` are what the kernel said.
+    ``errno`` and ``strerror`` are what the kernel said about ``step``.
     """
 
     code = "sandbox.setup"
@@ -158,8 +173,7 @@ class SandboxSetupError(SandboxError, OSError):
     def __init__(
         self, message: str, *, step: str = "", errno: int = 0, strerror: str = "", code: str = "", hint: str = ""
     ) -> None:
-        super().__init__(message, code=code, hint=hint)
-        self.step = step
+        super().__init__(message, step=step, code=code, hint=hint)
         self.errno = errno
         self.strerror = strerror
 
@@ -189,8 +203,17 @@ class CommandFailedError(ActionError):
     code = "action.exit-status"
 
 
+class LimitReachedError(ActionError):
+    """The command was ended because it used more than a limit allows; ``result.violations`` tells which."""
+
+    code = "action.limit-reached"
+
+
 class TimeLimitError(ActionError, TimeoutError):
-    """The command was ended because its wall-clock timeout passed."""
+    """The command was ended because its timeout passed, or because it was silent for too long.
+
+    Without a ``result`` it had not been started.
+    """
 
     code = "action.timed-out"
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src"
 
@@ -40,6 +42,71 @@ def listed(variable: str) -> dict[str, list[str]]:
 
 def module_name(path: str) -> str:
     return path.removeprefix("/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+WINDOWS = """
+import _signal, os, select, sys
+for name in sys.argv[2].split():
+    sys.modules[name] = None
+for module, names in ((os, NAMES_OF_OS), (_signal, NAMES_OF_SIGNAL), (select, ["poll"])):
+    for name in names:
+        delattr(module, name)
+sys.platform = "win32"
+sys.path.append(sys.argv[1])
+sys.argv = ["bldr", *sys.argv[3:]]
+from bldr.cli.main import main
+sys.exit(main())
+"""
+
+# Names that Windows lacks, of those that bldr uses somewhere.
+OS_NAMES = [
+    "O_CLOEXEC", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "O_PATH", "WEXITSTATUS", "WIFSIGNALED", "chown",
+    "fork", "getegid", "geteuid", "getgid", "getuid", "killpg", "memfd_create", "mkfifo", "pidfd_open", "posix_spawn",
+    "set_blocking", "setsid", "uname", "wait4", "waitid",
+]  # fmt: skip
+SIGNAL_NAMES = [
+    "SIGCONT",
+    "SIGHUP",
+    "SIGKILL",
+    "SIGQUIT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGWINCH",
+    "SIG_BLOCK",
+    "pthread_sigmask",
+]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "--", "true"], ["run", "--json", "result", "--", "true"], ["run", "true"], ["shell"], ["plan"]],
+    ids=" ".join,
+)
+def test_windows_is_refused_in_one_sentence(arguments: list[str], tmp_path: Path) -> None:
+    linux = [module_name(path) for paths in listed("LINUX_ONLY").values() for path in paths]
+    program = WINDOWS.replace("NAMES_OF_OS", repr(OS_NAMES)).replace("NAMES_OF_SIGNAL", repr(SIGNAL_NAMES))
+    (tmp_path / ".builderrc").write_text("BUILDER_HERMETIC=true\n", encoding="ascii")
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, str(SOURCES), " ".join([*POSIX_MODULES, *linux]), *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+
+    assert done.stderr == "bldr: there is no sandbox for win32 in this version\nbldr: hint: use Linux\n"
+    assert (done.returncode, done.stdout) == (125, "")
+
+
+@pytest.mark.parametrize("arguments", [["run", "--help"], ["--version"], ["help"]], ids=" ".join)
+def test_windows_gets_the_pages(arguments: list[str], tmp_path: Path) -> None:
+    program = WINDOWS.replace("NAMES_OF_OS", repr(OS_NAMES)).replace("NAMES_OF_SIGNAL", repr(SIGNAL_NAMES))
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, str(SOURCES), " ".join(POSIX_MODULES), *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
 
 
 def test_what_the_lists_name_is_there() -> None:

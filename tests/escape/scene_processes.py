@@ -11,9 +11,8 @@ import os
 import subprocess
 from collections.abc import Iterator
 
-from bldr import HermeticExecutor
 from tests.escape.programs.calls import call
-from tests.escape.stage import PYTHON, Tree, controls, is_host_root, tried, with_tree
+from tests.escape.stage import PYTHON, Tree, controls, executor_of, is_host_root, tried, with_tree
 
 IPC_CREAT, IPC_RMID = 0o1000, 0  # <linux/ipc.h>
 KEYCTL_JOIN_SESSION_KEYRING, KEY_SPEC_SESSION_KEYRING = 1, -3  # <linux/keyctl.h>
@@ -36,8 +35,9 @@ def play(world: str) -> dict[str, object]:
             outcome = controls("processes", control.places(leaked=leak, **places, **more))
             call("sethostname", HOST.encode(), len(HOST))  # an attempt has changed it
         with _victim(f"bldr-other-victim.{os.getpid()}") as (second, places):
-            executor = HermeticExecutor.create(with_tree(attempt).build())
-            answer = tried(executor, "processes", attempt.places(leaked=other_leak, **places, **more))
+            answer = tried(
+                executor_of(with_tree(attempt)), "processes", attempt.places(leaked=other_leak, **places, **more)
+            )
     os.close(leader)
     os.close(follower)
     # The control hit its victim with SIGUSR1; the other one ended in peace when its input did.

@@ -11,14 +11,25 @@ import signal
 import subprocess
 import sys
 
-from bldr import HermeticExecutor
-from tests.escape.stage import BOUND, CODE, PROGRAMS, PYTHON, Tree, builder, environment, with_tree
+from bldr.sandbox.select import weaker_guarantees
+from tests.escape.stage import (
+    BOUND,
+    CODE,
+    LANDLOCK,
+    PROGRAMS,
+    PYTHON,
+    Tree,
+    builder,
+    environment,
+    executor_of,
+    with_tree,
+)
 
 
 def play(world: str) -> dict[str, object]:
     tree = Tree(f"{world}/attempt")
     facts: dict[str, object] = {"control": _control(tree)}
-    executor = HermeticExecutor.create(with_tree(tree).build())
+    executor = executor_of(with_tree(tree))
     result = executor.execute(_argv(tree, "exit"), timeout=BOUND)
     facts["exit"] = {
         "said": result.stdout.decode(),
@@ -27,7 +38,7 @@ def play(world: str) -> dict[str, object]:
         "verified": result.receipt.record("no-survivors").verified,
     }
     # Three of the clean-ups at once: the command ignores SIGTERM, and so does what it has left.
-    result = executor.execute([*_argv(tree, "timeout"), "stay"], timeout=0.4, grace=0.1)
+    result = executor.execute([*_argv(tree, "timeout"), "stay"], timeout=1, grace=0.1)
     facts["timeout"] = {
         "said": result.stdout.decode(),
         "status": result.exit_code,
@@ -42,9 +53,13 @@ def play(world: str) -> dict[str, object]:
         session.wait(BOUND)
     facts["kill"] = {"said": said, "held_before": held_before, "held": _is_held(tree, "kill")}
     facts["death"] = _death(tree, "death", [PYTHON, "-m", "tests.escape.scene_survivors", tree.source, tree.out])
-    programs = f"{CODE}/tests/escape/programs:{PROGRAMS}"
+    programs = CODE if LANDLOCK else f"{CODE}/tests/escape/programs:{PROGRAMS}"
     shown = ["-i", programs, "-i", tree.source, "-o", tree.out]
-    facts["command_death"] = _death(tree, "command", [PYTHON, "-m", "bldr", "run", "-q", *shown, "--"])
+    program = [PYTHON, "-m", "bldr", "run", "-q"]
+    if LANDLOCK:
+        without = [PYTHON, f"{CODE}/tests/escape/without_namespaces.py", "filter"]
+        program = [*without, *program, "--allow-degraded", ",".join(weaker_guarantees())]
+    facts["command_death"] = _death(tree, "command", [*program, *shown, "--"])
     return facts
 
 
@@ -99,8 +114,8 @@ def _death(tree: Tree, name: str, supervisor: list[str]) -> dict[str, object]:
 def supervise() -> None:
     """Be the supervisor that dies."""
     _, source, out, *argv = sys.argv
-    spec = builder().input(source).output(out).build()
-    HermeticExecutor.create(spec).execute(argv, stdout="inherit", stderr="inherit")
+    spec = builder().input(source).output(out)
+    executor_of(spec).execute(argv, stdout="inherit", stderr="inherit")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,25 @@ import subprocess
 import sys
 
 from bldr import HermeticExecutor, PathSet, SandboxSpecBuilder
+from bldr.sandbox.select import lower_backend_for
 
-__all__ = ["PROGRAMS", "PYTHON", "Tree", "builder", "environment", "is_host_root", "outside", "tried", "try_both"]
+__all__ = [
+    "PROGRAMS",
+    "PYTHON",
+    "Tree",
+    "builder",
+    "environment",
+    "executor_of",
+    "is_host_root",
+    "outside",
+    "tried",
+    "try_both",
+]
 
 PYTHON = "/usr/bin/python3"
 CODE = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
-PROGRAMS = "/attempts/tests/escape/programs"  # inside
+LANDLOCK = os.environ.get("BLDR_TEST_RUNG") == "landlock"  # without namespaces, so each file is at its own place
+PROGRAMS = f"{CODE}/tests/escape/programs" if LANDLOCK else "/attempts/tests/escape/programs"  # inside
 RUN = "tests/escape/programs/run.py"
 BOUND = 100  # seconds for everything that is waited for
 
@@ -85,14 +98,19 @@ class Tree:
 
 def builder() -> SandboxSpecBuilder:
     """A spec that can run the attempts, to which scenes add what they are about."""
-    return (
+    made = (
         SandboxSpecBuilder.create()
         .with_toolchain("system")
-        .input(f"{CODE}/tests/escape/programs", PROGRAMS)
+        .input(*((CODE,) if LANDLOCK else (f"{CODE}/tests/escape/programs", PROGRAMS)))
         .default_temp("/tmp")
-        .hostname("inside")
         .env("PATH", "/usr/bin:/bin")
     )
+    return made.env("TMPDIR", "/tmp") if LANDLOCK else made.hostname("inside")
+
+
+def executor_of(spec: SandboxSpecBuilder) -> HermeticExecutor:
+    """The executor that the scene is about."""
+    return HermeticExecutor(lower_backend_for(spec.build())) if LANDLOCK else HermeticExecutor.create(spec.build())
 
 
 def with_tree(tree: Tree) -> SandboxSpecBuilder:
@@ -142,7 +160,7 @@ def try_both(
     program: str, spec: SandboxSpecBuilder, control: dict[str, object], attempt: dict[str, object]
 ) -> dict[str, object]:
     answer = {"outside": controls(program, control)}
-    return answer | tried(HermeticExecutor.create(spec.build()), program, attempt)
+    return answer | tried(executor_of(spec), program, attempt)
 
 
 def fresh(world: str) -> str:

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 2, "src"))
 
-from _bldr_launcher import channel, init, landlock, root, scratch, server, steps, syscalls
+from _bldr_launcher import channel, init, landlock, landlock_steps, root, scratch, server, steps, syscalls
+from _bldr_launcher.landlock_server import LandlockLauncher
 
 if TYPE_CHECKING:
     from _bldr_launcher.kernel import Kernel
 
 FUNCTIONS = {
     "channel": (channel, ("pair", "send", "receive")),
-    "init": (init, ("_spawn", "_take_identity", "_receive")),
+    "init": (init, ("_spawn", "_take_identity", "receive")),
     "landlock": (landlock, ("restrict_writes",)),
     "root": (root, ("map_identity", "loopback_up", "private_mounts", "fresh_root", "mount_proc", "make_devices", "leave_host")),
     "scratch": (scratch, ("create_base", "remove_leftovers")),
@@ -80,19 +81,22 @@ def names_of_calls() -> tuple[str, ...]:
 KERNEL = names_of_calls()
 
 
-def main(path: str, control: int, parent: str, ready: int) -> None:
+def main(path: str, control: int, parent: str, ready: int, *, without_namespaces: bool) -> None:
     init.close_all_but(control)
     os.setsid()
     faults = Faults(path)
-    for operation, function in steps.OPERATIONS.items():
-        steps.OPERATIONS[operation] = faults.wrap("step", operation.decode(), function)
+    operations = landlock_steps.OPERATIONS if without_namespaces else steps.OPERATIONS
+    for operation, function in operations.items():
+        operations[operation] = faults.wrap("step", operation.decode(), function)
     for module_name, (module, functions) in FUNCTIONS.items():
         for name in functions:
             setattr(module, name, faults.wrap("function", f"{module_name}.{name}", getattr(module, name)))
+    kernel = cast("Kernel", FaultyKernel(faults))  # __getattr__ is no protocol for mypy
     server.serve(
-        control, parent, ready=ready, kernel=cast("Kernel", FaultyKernel(faults))
-    )  # __getattr__ is no protocol for mypy
+        control, parent, ready=ready, kernel=kernel, kind=LandlockLauncher if without_namespaces else server.Launcher
+    )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    rung = sys.argv[5:] == ["landlock"]
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), without_namespaces=rung)

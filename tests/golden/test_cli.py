@@ -153,8 +153,12 @@ def test_doctor_in_a_container() -> None:
         "sandbox.userns-denied",
     )
 
-    check("doctor.txt", doctor.render(report, whole, colours=False))
-    check("doctor.json", to_json(doctor.to_dict(report, whole)))
+    lower = doctor.LowerRung(
+        ("writes-confined", "inputs-read-only", "no-network"), ("reads-confined", "processes-isolated"), "landlock"
+    )
+
+    check("doctor.txt", doctor.render(report, whole, lower, colours=False))
+    check("doctor.json", to_json(doctor.to_dict(report, whole, lower)))
 
 
 def test_plans() -> None:

@@ -20,7 +20,7 @@ X86_64, AARCH64, I386, ARM = 0xC000003E, 0xC00000B7, 0x40000003, 0x40000028
 ARCHITECTURE = {"x86_64": X86_64, "aarch64": AARCH64}
 MACHINES = sorted(ARCHITECTURE)
 
-ALLOW = "allow"
+ALLOW, ASKED = "allow", "asked"
 DATA_SIZE = 64  # bytes of struct seccomp_data
 LONGEST_PROGRAM = 4096  # BPF_MAXINSNS of <linux/bpf_common.h>
 NOBODY = 0xFFFFFFFF  # chown(2): leave it as it is
@@ -59,6 +59,8 @@ def run(program: bytes, number: int, arguments: tuple[int, ...] = (), architectu
 def answer(value: int) -> str:
     if value == 0x7FFF0000:  # SECCOMP_RET_ALLOW
         return ALLOW
+    if value == 0x7FC00000:  # SECCOMP_RET_USER_NOTIF
+        return ASKED
     assert value & 0xFFFF0000 == 0x00050000, f"neither allowed nor an errno: {value:#x}"
     return errno.errorcode[value & 0xFFFF] if value & 0xFFFF else "0"
 
@@ -76,6 +78,8 @@ def programs(machine: str) -> list[bytes]:
     """Every program that is ever installed on a machine."""
     return [
         seccomp.base_filter(machine),
+        seccomp.shared_host_filter(machine),
+        seccomp.attributes_filter(machine),
         *(
             seccomp.sandbox_filter(mounts=mounts, chown_succeeds=chown, machine=machine)
             for mounts in (False, True)
@@ -121,7 +125,9 @@ def test_an_ordinary_call_is_allowed_by_every_program(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("name", [*seccomp.NOT_PERMITTED, *seccomp.NOT_THERE, *seccomp.MOUNT_FAMILY])
+@pytest.mark.parametrize(
+    "name", [*seccomp.NOT_PERMITTED, *seccomp.NOT_THERE, *seccomp.MOUNT_FAMILY, *seccomp.SHARED_IPC, *seccomp.EXTENDED]
+)
 def test_every_name_of_a_list_has_a_number(machine: str, name: str) -> None:
     """A rule for a call without a number is left out, so a misspelled name would be allowed."""
     assert number_of(machine, name) >= 0
@@ -285,3 +291,53 @@ def test_a_filter_is_assembled_once() -> None:
     first = seccomp.sandbox_filter(mounts=False, chown_succeeds=True, machine="x86_64")
 
     assert seccomp.sandbox_filter(mounts=False, chown_succeeds=True, machine="x86_64") is first
+
+
+def shared(machine: str, name: str, *arguments: int) -> str:
+    return run(seccomp.shared_host_filter(machine), number_of(machine, name), arguments, ARCHITECTURE[machine])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("high", [0, *HIGH_BITS])
+def test_without_namespaces_no_socket_is_made_but_pairs_of_streams(machine: str, high: int) -> None:
+    for family in (1, 2, 10, 16, 17, 38, 40):
+        assert shared(machine, "socket", family | high, 1) == "EACCES"
+    for flags in (0, 0x800, 0x80000, 0x80800):  # SOCK_NONBLOCK, SOCK_CLOEXEC
+        pairs = [shared(machine, "socketpair", 1, (kind | flags) | high) for kind in (1, 2, 3, 5)]
+        assert pairs == [ALLOW, "EACCES", "EACCES", ALLOW]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("high", [0, *HIGH_BITS])
+def test_without_namespaces_others_are_not_signalled_all_at_once_and_get_no_limits(machine: str, high: int) -> None:
+    assert shared(machine, "kill", 0xFFFFFFFF | high, 9) == "EPERM"
+    assert shared(machine, "kill", 4242 | high, 9) == ALLOW
+    assert shared(machine, "prlimit64", 0 | high) == ALLOW
+    assert shared(machine, "prlimit64", 4242 | high) == "EPERM"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("name", seccomp.SHARED_IPC)
+def test_without_namespaces_shared_ipc_seems_to_be_missing(machine: str, name: str) -> None:
+    assert shared(machine, name, 1, 2, 3) == "ENOSYS"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_without_mounts_changes_of_attributes_are_asked_for(machine: str) -> None:
+    def outcome(name: str, *arguments: int) -> str:
+        program = seccomp.attributes_filter(machine)
+        return run(program, number_of(machine, name), arguments, ARCHITECTURE[machine])
+
+    numbers = seccomp.NUMBERS[machine] | seccomp.SHARED_NUMBERS
+    assert {outcome(name) for name in seccomp.ATTRIBUTES if name in numbers} == {ASKED}
+    assert {outcome(name) for name in seccomp.EXTENDED} == {"ENOTSUP"}
+    assert outcome("file_setattr") == outcome("setxattrat") == outcome("removexattrat") == "ENOSYS"
+    assert outcome("ioctl", 3, seccomp.FS_IOC_SETFLAGS) == outcome("ioctl", 3, seccomp.FS_IOC_FSSETXATTR) == "ENOTTY"
+    assert outcome("ioctl", 3, 0x5401) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_init_can_answer_every_call_that_is_asked_for(machine: str) -> None:
+    from _bldr_launcher import attributes
+
+    assert set(attributes.CALLS) == set(seccomp.ATTRIBUTES)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["main", "start"]
 
 USAGE = 2  # the command line or a setting cannot be understood
+TIMED_OUT = 124  # as timeout(1); it passed while the sandbox was made, otherwise there is a result
 FAILED = 125  # bldr itself failed; the command did not start
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
@@ -74,7 +75,11 @@ def main(arguments: Sequence[str] | None = None, *, dispatch: Callable[[list[str
         return FAILED
 
 
-_STATUS = {"spec.command-not-executable": NOT_EXECUTABLE, "spec.command-not-found": NOT_FOUND}
+_STATUS = {
+    "action.timed-out": TIMED_OUT,
+    "spec.command-not-executable": NOT_EXECUTABLE,
+    "spec.command-not-found": NOT_FOUND,
+}
 
 
 def _dispatch(arguments: list[str]) -> int:

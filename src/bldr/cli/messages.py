@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from bldr.model.text import visible
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -26,20 +28,6 @@ _STDERR = 2
 
 class OutputClosedError(Exception):
     """The reader of standard output has gone, as ``head`` does."""
-
-
-def visible(text: str) -> str:
-    r"""Escape what is not printable: ``\n``, ``\x1b``, ``\xff`` for an undecodable byte, ``\u202e``."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else _escaped(character) for character in text)
-
-
-def _escaped(character: str) -> str:
-    number = ord(character)
-    if 0xDC80 <= number <= 0xDCFF:  # what surrogateescape makes of one undecodable byte
-        return f"\\x{number - 0xDC00:02x}"
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def say(text: str) -> None:

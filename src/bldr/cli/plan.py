@@ -27,8 +27,14 @@ _LIMITS = (
     ("cpu_time", "seconds"),
     ("processes", ""),
     ("file_size", "bytes"),
+    ("disk_io", "bytes"),
+    ("disk_rate", "bytes a second"),
+    ("network_io", "bytes"),
+    ("cpu_weight", ""),
+    ("cpus", "CPUs"),
     ("open_files", ""),
     ("core_size", "bytes"),
+    ("tmp_size", "bytes for each temp, in memory"),
 )
 
 
@@ -41,7 +47,9 @@ def main(arguments: Sequence[str]) -> int:
         page(verb_page(PLAN))
         return 0
     from bldr.execution.executor import HermeticExecutor
+    from bldr.sandbox.select import refuse_without_backend
 
+    refuse_without_backend()
     directory = caller_directory()
     asked = request(parsed, load(os.environ, directory), directory, os.environ)
     steps = [step.describe() for step in HermeticExecutor.create(asked.spec).plan().steps]
@@ -75,7 +83,6 @@ def to_dict(asked: Request, argv: Sequence[str], steps: Sequence[str]) -> dict[s
         "toolchain": spec.toolchain,
         "hostname": spec.hostname,
         "uid": spec.uid,
-        "tmp_size": spec.tmp_size,
         "allow_userns": spec.process.allow_userns,
         "allow_degraded": sorted(spec.allow_degraded),
         "require": ["=".join(filter(None, pair)) for pair in spec.require],
@@ -158,8 +165,6 @@ def _limits(spec: SandboxSpec) -> list[str]:
         if number is not None:
             origin = "" if name in spec.limits.explicit else " (default)"
             lines.append(f"  {name.replace('_', ' ')} {_plain(number)} {unit}".rstrip() + origin)
-    if spec.tmp_size is not None:
-        lines.append(f"  temps {spec.tmp_size} bytes, in memory")
     return lines or ["  none"]
 
 

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from bldr.cli.options import UsageError
 from bldr.errors import InvalidLimitError
-from bldr.model.limits import parse_count, parse_duration, parse_size
+from bldr.model.limits import ResourceLimits, parse_count, parse_duration, parse_size
 
-__all__ = ["count", "duration", "size", "user_id"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    Number = TypeVar("Number", int, float)
+
+__all__ = ["count", "duration", "limit", "size", "user_id"]
 
 _LARGEST_ID = 2**32 - 2  # (uid_t)-1 means "no change"
 
@@ -21,10 +28,7 @@ def size(text: str, origin: str) -> int:
     Raises:
         UsageError: The text is no size.
     """
-    try:
-        return parse_size(text, what=origin)
-    except InvalidLimitError as error:
-        raise UsageError(error.message, hint=error.hint) from error
+    return _read(parse_size, text, origin)
 
 
 def duration(text: str, origin: str) -> float:
@@ -33,20 +37,34 @@ def duration(text: str, origin: str) -> float:
     Raises:
         UsageError: The text is no duration.
     """
-    try:
-        return parse_duration(text, what=origin)
-    except InvalidLimitError as error:
-        raise UsageError(error.message, hint=error.hint) from error
+    return _read(parse_duration, text, origin)
 
 
-def count(text: str, origin: str) -> int:
-    """A number of things, at least one.
+def count(text: str, origin: str, *, minimum: int = 1) -> int:
+    """A number of things.
 
     Raises:
         UsageError: The text is no such number.
     """
+    return _read(parse_count, text, origin, minimum=minimum)
+
+
+def limit(name: str, text: str, origin: str) -> ResourceLimits:
+    """One limit, by the name of its field.
+
+    Raises:
+        UsageError: The text is not what that limit takes.
+    """
     try:
-        return parse_count(text, what=origin)
+        return ResourceLimits(**{name: text})  # type: ignore[arg-type]  # every field reads text
+    except InvalidLimitError as error:
+        message = error.message.replace(name, origin, 1)  # the field's name begins the message
+        raise UsageError(message, hint=error.hint) from error
+
+
+def _read(parse: Callable[..., Number], text: str, origin: str, **bounds: int) -> Number:
+    try:
+        return parse(text, what=origin, **bounds)
     except InvalidLimitError as error:
         raise UsageError(error.message, hint=error.hint) from error
 

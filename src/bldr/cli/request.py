@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 
 from bldr.cli.options import UsageError
-from bldr.cli.quantities import count, duration, size, user_id
+from bldr.cli.quantities import count, duration, limit, user_id
+from bldr.errors import SpecError
 from bldr.model.environment import EnvSet
-from bldr.model.limits import ResourceLimits
+from bldr.model.limits import LIMITS, ResourceLimits
 from bldr.model.network import NetworkPolicy
 from bldr.model.paths import is_within
 from bldr.model.process import ProcessPolicy
+from bldr.model.receipt import guarantees_named
 from bldr.model.spec import Access, SandboxSpecBuilder
 from bldr.model.value import value
 
@@ -30,11 +32,12 @@ _DEFAULT_TEMP = "/tmp"  # inside; private and gone afterwards
 
 @value
 class Request:
-    """A spec and how to run a command in it. ``timeout`` is in seconds."""
+    """A spec and how to run a command in it. ``timeout`` and ``silence`` are in seconds."""
 
     spec: SandboxSpec
     cwd: str
     timeout: float | None
+    silence: float | None = None
 
 
 def caller_directory() -> str:
@@ -72,11 +75,15 @@ def request(parsed: Parsed, settings: Settings, directory: str, environment: Map
         builder.env(*_variable(text, environment))
     builder.with_network(_network(parsed, settings))
     builder.with_limits(_limits(parsed, settings))
-    builder.with_process(_process(parsed))
+    builder.with_process(_process(parsed, settings))
     _identity(builder, parsed)
     spec = builder.build()
-    timeout = parsed.last("timeout")
-    return Request(spec, _cwd(parsed, spec, directory), None if timeout is None else duration(timeout, "--timeout"))
+    timeout, silence = settings.timeout, settings.silence
+    if (given := parsed.last("timeout")) is not None:
+        timeout = duration(given, "--timeout")
+    if (given := parsed.last("silence")) is not None:
+        silence = duration(given, "--silence")
+    return Request(spec, _cwd(parsed, spec, directory), timeout, silence)
 
 
 def _network(parsed: Parsed, settings: Settings) -> NetworkPolicy:
@@ -86,22 +93,12 @@ def _network(parsed: Parsed, settings: Settings) -> NetworkPolicy:
 
 def _limits(parsed: Parsed, settings: Settings) -> ResourceLimits:
     """The defaults, under what the settings say, under what the flags say."""
-    memory, cpu_time, processes = settings.memory, settings.cpu_time, settings.processes
-    file_size = open_files = None
-    if (text := parsed.last("memory")) is not None:
-        memory = size(text, "--memory")
-    if (text := parsed.last("cpu-time")) is not None:
-        cpu_time = duration(text, "--cpu-time")
-    if (text := parsed.last("processes")) is not None:
-        processes = count(text, "--processes")
-    if (text := parsed.last("file-size")) is not None:
-        file_size = size(text, "--file-size")
-    if (text := parsed.last("open-files")) is not None:
-        open_files = count(text, "--open-files")
-    asked = ResourceLimits(
-        memory=memory, cpu_time=cpu_time, processes=processes, file_size=file_size, open_files=open_files
-    )
-    return ResourceLimits.hermetic().merge(asked)
+    limits = ResourceLimits.hermetic().merge(settings.limits)
+    for name in LIMITS:
+        option = name.replace("_", "-")
+        if (text := parsed.last(option)) is not None:
+            limits = limits.merge(limit(name, text, f"--{option}"))
+    return limits
 
 
 def _identity(builder: SandboxSpecBuilder, parsed: Parsed) -> None:
@@ -109,17 +106,35 @@ def _identity(builder: SandboxSpecBuilder, parsed: Parsed) -> None:
         builder.hostname(name)
     if (text := parsed.last("uid")) is not None:
         builder.uid(user_id(text, "--uid"))
-    if (text := parsed.last("tmp-size")) is not None:
-        builder.tmp_size(size(text, "--tmp-size"))
     for text in parsed.all("require"):
         name, _, mechanism = text.partition("=")
-        builder.require(name, mechanism)
+        builder.require(_guarantee(name, "--require"), mechanism)
     for text in parsed.all("allow-degraded"):
-        builder.allow_degraded(*(name.strip() for name in text.split(",") if name.strip()))
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        builder.allow_degraded(*(_guarantee(name, "--allow-degraded") for name in names))
 
 
-def _process(parsed: Parsed) -> ProcessPolicy:
-    return ProcessPolicy(allow_userns=parsed.given("allow-userns"))
+def _guarantee(name: str, option: str) -> str:
+    """Return the name of a guarantee or a group.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    try:
+        guarantees_named([name])
+    except SpecError as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
+    return name
+
+
+def _process(parsed: Parsed, settings: Settings) -> ProcessPolicy:
+    children = settings.max_children
+    if (text := parsed.last("max-children")) is not None:
+        children = count(text, "--max-children", minimum=0)
+    return ProcessPolicy(
+        max_children=children,
+        allow_userns=parsed.given("allow-userns"),
+    )
 
 
 def _variable(text: str, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""``--json FILE``: the result appears whole or not at all."""
+"""``--json FILE`` and the like: what is written appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bldr.errors import BldrError
 
-__all__ = ["ResultFile", "to_json"]
+__all__ = ["ResultFile", "WholeFile", "to_json"]
 
 
 def to_json(content: object) -> str:
@@ -23,19 +23,25 @@ def to_json(content: object) -> str:
     return dumps(content, indent=2, ensure_ascii=True) + "\n"
 
 
-class ResultFile:
+class WholeFile:
     """A file that is opened before the command starts and appears under its name when it is complete.
 
     That it cannot be written is found out before anything has run. A name that is no regular file (a pipe,
     ``/dev/fd/3``) is written directly.
+
+    Args:
+        path: Its name.
+        option: The option that gave it.
+        what: What it will hold, for errors.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, option: str, what: str) -> None:
         if path in ("", "-"):
             raise UsageError(
-                f"--json {path}: standard output belongs to the command", hint="name a file, or /dev/fd/3 with 3>&1"
+                f"{option} {path}: standard output belongs to the command", hint="name a file, or /dev/fd/3 with 3>&1"
             )
         self._path = path
+        self._what = what
         self._target = path
         self._draft = ""
         self._fd = -1
@@ -43,15 +49,15 @@ class ResultFile:
     def __enter__(self) -> Self:
         try:
             if _is_special(self._path):
-                self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+                self._fd = os.open(self._path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
             else:
                 self._target = os.path.realpath(self._path)  # a link stays a link, and its target is replaced
                 head, tail = os.path.split(self._target)
                 draft = os.path.join(head, f".{tail}.{os.getpid()}.part")
-                self._fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                self._fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
                 self._draft = draft
         except OSError as error:
-            raise OSError(error.errno, f"cannot write the result: {error.strerror}", self._path) from error
+            raise OSError(error.errno, f"cannot write {self._what}: {error.strerror}", self._path) from error
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -61,10 +67,10 @@ class ResultFile:
         if self._draft:
             os.unlink(self._draft)
 
-    def write(self, content: object) -> None:
-        """Write the result and give the file its name."""
+    def write_text(self, text: str) -> None:
+        """Write everything and give the file its name."""
         try:
-            data = to_json(content).encode("ascii")
+            data = text.encode()
             while data:
                 data = data[os.write(self._fd, data) :]
             fd, self._fd = self._fd, -1
@@ -73,7 +79,18 @@ class ResultFile:
                 os.rename(self._draft, self._target)
                 self._draft = ""
         except OSError as error:
-            raise OSError(error.errno, f"cannot write the result: {error.strerror}", self._path) from error
+            raise OSError(error.errno, f"cannot write {self._what}: {error.strerror}", self._path) from error
+
+
+class ResultFile(WholeFile):
+    """The file of ``--json``."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "--json", "the result")
+
+    def write(self, content: object) -> None:
+        """Write the result."""
+        self.write_text(to_json(content))
 
     def write_error(self, error: BldrError) -> None:
         """Write that, and why, the command did not start."""

@@ -13,14 +13,16 @@ from bldr.errors import BldrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
     from typing import Protocol, Self
 
     from bldr.cli.options import Parsed
+    from bldr.cli.pictures import Pictures
     from bldr.cli.request import Request
     from bldr.cli.settings import Settings
     from bldr.model.result import ExecutionResult
+    from bldr.report.terminal import Progress
     from bldr.sandbox.linux.launcher import Launcher
 
     class Interruptible(Protocol):
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Interrupts", "main"]
 
-_STDIN = 0
+_STDIN, _STDERR = 0, 2
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,14 +48,23 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if not parsed.rest:
         raise UsageError("run needs a command", hint="bldr run -- make")
+    if not (parsed.given("report") or parsed.given("profile")):
+        return _run_into_file(parsed, None)
+    from bldr.cli.pictures import Pictures
+
+    with Pictures(parsed) as pictures:
+        return _run_into_file(parsed, pictures)
+
+
+def _run_into_file(parsed: Parsed, pictures: Pictures | None) -> int:
     json_file = parsed.last("json")
     if json_file is None:
-        return _run(parsed)[1]
+        return _run(parsed, pictures)[1]
     from bldr.cli.resultfile import ResultFile
 
     with ResultFile(json_file) as file:
         try:
-            result, status = _run(parsed)
+            result, status = _run(parsed, pictures)
         except BldrError as error:
             file.write_error(error)
             raise
@@ -61,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     return status
 
 
-def _run(parsed: Parsed) -> tuple[ExecutionResult, int]:
+def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, int]:
     from bldr.sandbox.select import begin_single
 
     launcher = begin_single()  # first of all: the sandbox is made while the rest is imported
@@ -74,28 +85,62 @@ def _run(parsed: Parsed) -> tuple[ExecutionResult, int]:
         for note in settings.notes:
             say(note)
     asked = request(parsed, settings, directory, os.environ)
-    result = _hermetic(parsed, asked, launcher) if settings.hermetic else _unconfined(parsed, asked, settings)
+    if settings.hermetic:
+        result = _hermetic(parsed, asked, launcher, pictures)
+    else:
+        result = _unconfined(parsed, asked, settings)
+        if pictures is not None:
+            pictures.draw(result)
     _report(parsed, asked, result)
     return result, result.exit_code
 
 
-def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None) -> ExecutionResult:
+def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None, pictures: Pictures | None) -> ExecutionResult:
     from bldr.execution.executor import HermeticExecutor
 
-    with Interrupts() as interrupts:
-        executor = HermeticExecutor.create(asked.spec, launcher=launcher)
-        session = executor.start(
-            parsed.rest,
-            cwd=asked.cwd,
-            timeout=asked.timeout,
-            stdin=standard_input(),
-            stdout="inherit",
-            stderr="inherit",
-            list_outputs=parsed.last("json") is not None,
-        )
-        with session:
-            interrupts.reach(session)
-            return session.wait()
+    progress = _progress(parsed)
+    stdout, stderr = ("inherit", "inherit") if progress is None else (progress.stdout, "relay")
+    if asked.silence is not None:
+        stdout = stderr = "relay"  # else nobody hears it
+    try:
+        with Interrupts() as interrupts:
+            executor = HermeticExecutor.create(asked.spec, launcher=launcher)
+            session = executor.start(
+                parsed.rest,
+                cwd=asked.cwd,
+                timeout=asked.timeout,
+                silence=asked.silence,
+                stdin=standard_input(),
+                stdout=stdout,
+                stderr=stderr,
+                list_outputs=parsed.given("json") or pictures is not None,
+                timeline=pictures is not None or progress is not None,
+            )
+            with session:
+                interrupts.reach(session)
+                if session.has_terminals:
+                    interrupts.on_resize(session.follow_size)
+                if progress is not None:
+                    progress.watch(session, asked.spec.limits.memory)
+                result = session.wait()
+    finally:
+        if progress is not None:
+            progress.close()
+    if pictures is not None:
+        pictures.draw(result, asked, [step.describe() for step in executor.plan().steps])
+    return result
+
+
+def _progress(parsed: Parsed) -> Progress | None:
+    mode = parsed.last("progress") or ""
+    if mode not in ("", "plain", "rich", "none"):
+        raise UsageError(f"--progress {mode}: there is no such way to show it", hint="plain, rich or none")
+    quiet = parsed.given("quiet")
+    if mode == "none" or (not mode and (quiet or not os.isatty(_STDERR))):
+        return None
+    from bldr.report.terminal import chosen
+
+    return chosen(mode, quiet=quiet)
 
 
 def _unconfined(parsed: Parsed, asked: Request, settings: Settings) -> ExecutionResult:
@@ -115,10 +160,7 @@ def standard_input() -> int | None:
 
 def _report(parsed: Parsed, asked: Request, result: ExecutionResult) -> None:
     from bldr.cli.request import undeclared_directory
-    from bldr.model.result import Termination
 
-    if result.termination == Termination.TIMED_OUT:
-        say(f"timed out after {asked.timeout:g} s")
     for violation in result.violations:
         say(violation.message)
     if result.exit_code and not parsed.given("quiet") and (directory := undeclared_directory(parsed, asked)):
@@ -137,9 +179,8 @@ class Interrupts:
     once. A signal that was ignored when bldr started (``nohup``, a shell's background job) stays ignored.
     """
 
-    _SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
-
     def __init__(self) -> None:
+        self._signals = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)  # not in the class: Windows has no SIGHUP
         self._session: Interruptible | None = None
         self._count = count()
         self._first = 0
@@ -147,7 +188,7 @@ class Interrupts:
         self._before: list[tuple[int, object]] = []
 
     def __enter__(self) -> Self:
-        for signum in self._SIGNALS:
+        for signum in self._signals:
             before = _signal.getsignal(signum)
             if before != _signal.SIG_IGN:
                 self._before.append((signum, before))
@@ -168,6 +209,11 @@ class Interrupts:
         self._session = session
         if self._first:
             self._pass_on(self._first)
+
+    def on_resize(self, follow: Callable[[], None]) -> None:
+        """Call this whenever the size of the caller's terminal changes."""
+        self._before.append((_signal.SIGWINCH, _signal.getsignal(_signal.SIGWINCH)))
+        _signal.signal(_signal.SIGWINCH, lambda _signum, _frame: follow())
 
     def _pass_on(self, signum: int) -> None:
         if self._session is not None and not self._passed_on:

@@ -12,7 +12,8 @@ import os
 import stat
 
 from bldr.cli.options import UsageError, nearest
-from bldr.cli.quantities import count, duration, size
+from bldr.cli.quantities import count, duration, limit
+from bldr.model.limits import LIMITS, ResourceLimits
 from bldr.model.value import replace, value
 
 TYPE_CHECKING = False
@@ -22,15 +23,19 @@ if TYPE_CHECKING:
 __all__ = ["FILE_NAME", "KEYS", "Settings", "load"]
 
 FILE_NAME = ".builderrc"
-KEYS = (
-    "BUILDER_HERMETIC",
-    "BUILDER_HERMETIC_CPU_TIME",
-    "BUILDER_HERMETIC_DEBUG",
-    "BUILDER_HERMETIC_MEMORY",
-    "BUILDER_HERMETIC_NETWORK",
-    "BUILDER_HERMETIC_PROCESSES",
+_PREFIX = "BUILDER_HERMETIC_"
+_LIMIT_KEYS = {f"{_PREFIX}{name.upper()}": name for name in LIMITS}
+KEYS = tuple(
+    sorted(
+        (
+            "BUILDER_HERMETIC",
+            *(_PREFIX + name for name in ("DEBUG", "MAX_CHILDREN", "NETWORK", "SILENCE", "TIMEOUT")),
+            *_LIMIT_KEYS,
+        )
+    )
 )
 _LARGEST_FILE = 65536  # bytes
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # Windows lacks both
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off")
 
@@ -39,16 +44,17 @@ _FALSE = ("false", "0", "no", "off")
 class Settings:
     """What the environment and the file ask for; ``None`` where they say nothing.
 
-    ``cpu_time`` is in seconds, ``memory`` in bytes. ``hosts`` are the network's ``HOST[:PORT]``; empty means that no
-    network was asked for in so many words. ``hermetic_origin`` is where ``hermetic`` was set.
+    ``timeout`` and ``silence`` are in seconds. ``hosts`` are the network's ``HOST[:PORT]``; empty means that no network
+    was asked for in so many words. ``hermetic_origin`` is where ``hermetic`` was set.
     """
 
     hermetic: bool = True
     hermetic_origin: str = ""
     hosts: tuple[str, ...] | None = None
-    memory: int | None = None
-    cpu_time: float | None = None
-    processes: int | None = None
+    limits: ResourceLimits = ResourceLimits()
+    max_children: int | None = None
+    timeout: float | None = None
+    silence: float | None = None
     debug: bool = False
     notes: tuple[str, ...] = ()
 
@@ -110,7 +116,7 @@ def _nearest_file(directory: str) -> tuple[int | None, str]:
         path = os.path.join(directory, FILE_NAME)
         try:
             # a FIFO must not block, and a terminal must not become ours
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY), path
+            return os.open(path, _READ), path
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -127,16 +133,20 @@ def _distrust(about: os.stat_result, directory: str) -> str:
     It may say ``BUILDER_HERMETIC=false``, so one that somebody else put into a directory above (``/tmp``) must not
     have a say. The owner of the caller's directory may: the commands that are about to run there are theirs, too.
     """
-    trusted = [0, os.geteuid()]
-    try:
-        trusted.append(os.stat(directory).st_uid)
-    except OSError:  # it has just gone
-        pass
-    if about.st_uid not in trusted:
+    if about.st_uid != 0 and about.st_uid not in _trusted(directory):  # 0 is root, or a system without such owners
         return f"it belongs to uid {about.st_uid}, neither to you nor to the owner of {directory!r}"
     if about.st_mode & stat.S_IWOTH:
         return "everybody can write it"
     return ""
+
+
+def _trusted(directory: str) -> list[int]:
+    trusted = [os.geteuid()]
+    try:
+        trusted.append(os.stat(directory).st_uid)
+    except OSError:  # it has just gone
+        pass
+    return trusted
 
 
 def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> Settings:
@@ -148,12 +158,14 @@ def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> S
             settings = replace(settings, debug=_truth(text, origin))
         elif key == "BUILDER_HERMETIC_NETWORK":
             settings = replace(settings, hosts=_hosts(text, origin))
-        elif key == "BUILDER_HERMETIC_MEMORY":
-            settings = replace(settings, memory=size(text, origin))
-        elif key == "BUILDER_HERMETIC_CPU_TIME":
-            settings = replace(settings, cpu_time=duration(text, origin))
+        elif key == "BUILDER_HERMETIC_MAX_CHILDREN":
+            settings = replace(settings, max_children=count(text, origin, minimum=0))
+        elif key == "BUILDER_HERMETIC_TIMEOUT":
+            settings = replace(settings, timeout=duration(text, origin))
+        elif key == "BUILDER_HERMETIC_SILENCE":
+            settings = replace(settings, silence=duration(text, origin))
         else:
-            settings = replace(settings, processes=count(text, origin))
+            settings = replace(settings, limits=settings.limits.merge(limit(_LIMIT_KEYS[key], text, origin)))
     return settings
 
 

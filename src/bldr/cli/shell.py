@@ -53,6 +53,9 @@ def main(arguments: Sequence[str]) -> int:
 
         page(verb_page(SHELL))
         return 0
+    from bldr.sandbox.select import refuse_without_backend
+
+    refuse_without_backend()
     if not os.isatty(_STDIN):
         raise UsageError("shell needs a terminal, and standard input is none", hint="bldr run -- sh < script")
     directory = caller_directory()

@@ -132,12 +132,16 @@ class _Execution:
 
     def _end(self, process: Popen[bytes]) -> None:
         """Ask the group to end, then kill it. The command is reaped last: until then its number stays its own."""
-        self.signal(15)
-        deadline = time.monotonic() + _GRACE
-        while time.monotonic() < deadline:
-            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
-                break
-            time.sleep(0.01)
+        from select import POLLIN, poll
+
+        handle = os.pidfd_open(process.pid)
+        try:
+            self.signal(15)
+            poller = poll()
+            poller.register(handle, POLLIN)
+            poller.poll(_GRACE * 1000)
+        finally:
+            os.close(handle)
         self.kill()
         process.wait()
 

@@ -72,11 +72,19 @@ _SANDBOX = (
         group="Environment and network",
     ),
     Option("timeout", "end everything after this wall-clock time", metavar="DURATION", group="Limits"),
-    Option("cpu-time", "CPU seconds that each process may use", metavar="DURATION", group="Limits"),
-    Option("memory", "memory of all processes together", metavar="SIZE", group="Limits"),
-    Option("processes", "number of processes at the same time", metavar="N", group="Limits"),
+    Option("silence", "end everything when nothing was printed for so long", metavar="DURATION", group="Limits"),
+    Option("cpu-time", "CPU time of all processes together (default: 1h)", metavar="DURATION", group="Limits"),
+    Option("memory", "memory of all processes together (default: 4G)", metavar="SIZE", group="Limits"),
+    Option("processes", "processes and threads at the same time (default: 128)", metavar="N", group="Limits"),
+    Option("max-children", "processes and threads beside the first one", metavar="N", group="Limits"),
     Option("file-size", "largest file that may be written", metavar="SIZE", group="Limits"),
+    Option("disk-io", "bytes read from and written to disks in all", metavar="SIZE", group="Limits"),
+    Option("disk-rate", "bytes a second to and from each disk", metavar="SIZE", group="Limits"),
+    Option("network-io", "bytes over the network in all", metavar="SIZE", group="Limits"),
+    Option("cpus", "how many CPUs may be used: 0.5, 2", metavar="CPUS", group="Limits"),
+    Option("cpu-weight", "share of busy CPUs, 1 to 10000 (others have 100)", metavar="N", group="Limits"),
     Option("open-files", "open files of each process", metavar="N", group="Limits"),
+    Option("core-size", "largest core file (default: none)", metavar="SIZE", group="Limits"),
     Option("hostname", "host name inside (default: bldr)", metavar="NAME", group="Identity"),
     Option("uid", "user and group id inside (default: 0)", metavar="N", group="Identity"),
     Option("allow-userns", "let the command make user namespaces, to nest sandboxes", group="Identity"),
@@ -106,9 +114,9 @@ _SETTINGS = (
     "Settings",
     (
         (
-            "BUILDER_HERMETIC=true|false and BUILDER_HERMETIC_NETWORK, _MEMORY, _CPU_TIME, _PROCESSES, _DEBUG in the"
-            " environment, or the same lines in the nearest .builderrc. Flags win over the environment, the environment"
-            " over the file."
+            "BUILDER_HERMETIC=true|false, BUILDER_HERMETIC_NETWORK, _DEBUG, and one for each option under Limits, as"
+            " BUILDER_HERMETIC_MEMORY=2G, in the environment, or the same lines in the nearest .builderrc. Flags win"
+            " over the environment, the environment over the file."
         ),
     ),
 )
@@ -124,6 +132,28 @@ RUN = Verb(
     options=(
         *_SANDBOX,
         Option("json", "write the result, with its receipt, to FILE", metavar="FILE", group="Report", completes="file"),
+        Option(
+            "report",
+            "draw the run as a page that needs nothing but a browser: processes, memory, CPU, disk over time",
+            metavar="FILE.html",
+            group="Report",
+            completes="file",
+        ),
+        Option(
+            "profile",
+            "write the run in the Chrome trace format, for Perfetto",
+            metavar="FILE.json",
+            group="Report",
+            completes="file",
+        ),
+        Option(
+            "progress",
+            "show time, CPU, memory and processes: rich (a live line; default on a terminal), plain (a line now and"
+            " then) or none",
+            metavar="MODE",
+            group="Report",
+            choices=("plain", "rich", "none"),
+        ),
         Option("verbose", _VERBOSE.summary, short="v", group="Report"),
         Option("quiet", _QUIET.summary, short="q", group="Report"),
         Option("help", _HELP_OPTION.summary, short="h", group="Report"),
@@ -133,6 +163,7 @@ RUN = Verb(
         ("Compile with the sources read-only and the results in ./out", "bldr run -i . -o out -- make -C . O=out"),
         ("See what the command can see", "bldr run -- ls -la / /tmp"),
         ("Show a directory elsewhere inside", "bldr run -i ~/project:/src --cwd /src -- cargo build --offline"),
+        ("Look at where the time and the memory went", "bldr run --report run.html -i . -o out -- make -j4"),
         ("Fail unless the network was really cut", "bldr run --require no-network -v -- ./configure"),
     ),
     notes=(

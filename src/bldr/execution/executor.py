@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 
 from bldr.errors import BldrError, InvalidCommandError, SandboxError
 from bldr.execution.session import Sandbox
 from bldr.execution.streams import DEFAULT_CAPTURE_LIMIT, Plumbing
 from bldr.model.limits import parse_duration
 from bldr.model.paths import normalize
-from bldr.sandbox.select import backend_for
+from bldr.sandbox.select import backend_for, lower_backend_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from bldr.model.limits import Duration, ResourceLimits
     from bldr.model.result import ExecutionResult
     from bldr.model.spec import SandboxSpec
-    from bldr.sandbox.linux.backend import LinuxBackend
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.linux.plan import Plan
+    from bldr.sandbox.protocol import Backend
 
 __all__ = ["HermeticExecutor"]
 
@@ -38,7 +39,7 @@ class HermeticExecutor:
         b'hello\n'
     """
 
-    def __init__(self, backend: LinuxBackend) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     @staticmethod
@@ -58,8 +59,20 @@ class HermeticExecutor:
 
     @staticmethod
     def platform() -> str:
-        """Return the backend that would be used here: ``linux-namespaces``, or ``fallback`` when nothing confines."""
-        return "linux-namespaces" if HermeticExecutor.is_supported() else "fallback"
+        """Return the backend that would be used here.
+
+        It is ``linux-namespaces``, or ``linux-landlock`` where there are no namespaces and weaker guarantees have to be
+        accepted by name, or ``fallback`` when nothing confines.
+        """
+        if HermeticExecutor.is_supported():
+            return "linux-namespaces"
+        from bldr.model.spec import SandboxSpec
+
+        try:
+            backend = lower_backend_for(SandboxSpec())
+        except BldrError:
+            return "fallback"
+        return "linux-landlock" if _sets_up(backend) else "fallback"
 
     @staticmethod
     def is_supported() -> bool:
@@ -67,12 +80,10 @@ class HermeticExecutor:
         from bldr.model.spec import SandboxSpec
 
         try:
-            HermeticExecutor.create(SandboxSpec()).execute(["/"])
-        except InvalidCommandError:
-            return True  # everything was set up, and then "/" was no program
+            backend = backend_for(SandboxSpec())
         except BldrError:
             return False
-        return False
+        return _sets_up(backend)
 
     @property
     def spec(self) -> SandboxSpec:
@@ -89,6 +100,7 @@ class HermeticExecutor:
         cwd: str | os.PathLike[str] | None = None,
         *,
         timeout: Duration | None = None,
+        silence: Duration | None = None,
         grace: Duration = _GRACE,
         limits: ResourceLimits | None = None,
         stdin: Source = None,
@@ -96,26 +108,31 @@ class HermeticExecutor:
         stderr: Sink = "capture",
         capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
         list_outputs: bool = True,
+        timeline: bool = False,
     ) -> ExecutionResult:
         """Run a command and wait for its end.
 
         Args:
             argv: The command; without a slash it is looked up in the sandbox's PATH.
             cwd: Inside directory; ``/`` by default.
-            timeout: Wall-clock seconds until SIGTERM.
+            timeout: Wall-clock seconds from this call until SIGTERM; the making of the sandbox is included.
+            silence: Seconds without any output of captured streams until SIGTERM.
             grace: Seconds from SIGTERM to the kill of everything inside.
             limits: Limits for this execution in place of the spec's.
             stdin: ``None`` for ``/dev/null``, bytes, a descriptor, a file, ``"inherit"`` or ``"pipe"``.
-            stdout: ``"capture"``, ``"inherit"``, ``"discard"``, ``"pipe"``, a descriptor or a file.
+            stdout: ``"capture"``, ``"inherit"``, ``"relay"``, ``"discard"``, ``"pipe"``, a descriptor or a file. A
+                relay reaches the caller's own stream as ``"inherit"`` does, but through this process.
             stderr: As ``stdout``, or ``"stdout"`` for the same place.
             capture_limit: Bytes that are kept of each captured stream, half from its head and half from its tail;
                 ``None`` keeps everything.
             list_outputs: Whether the result names the files in O.
+            timeline: Whether the result tells what the command used over time, sampled ten times a second.
 
         Raises:
             InvalidCommandError: The command, the directory or a stream cannot be used. Nothing ran.
             SandboxError: The sandbox could not be made. Nothing ran.
             SandboxLostError: The sandbox was ended from outside.
+            TimeLimitError: The timeout passed before the command was started. Later it is in the result.
 
         A KeyboardInterrupt is passed on to the command as SIGINT; it is raised when the command has ended, or has been
         killed after the grace.
@@ -124,6 +141,7 @@ class HermeticExecutor:
             argv,
             cwd,
             timeout=timeout,
+            silence=silence,
             grace=grace,
             limits=limits,
             stdin=stdin,
@@ -131,6 +149,7 @@ class HermeticExecutor:
             stderr=stderr,
             capture_limit=capture_limit,
             list_outputs=list_outputs,
+            timeline=timeline,
         )
         with session:
             try:
@@ -149,6 +168,7 @@ class HermeticExecutor:
         cwd: str | os.PathLike[str] | None = None,
         *,
         timeout: Duration | None = None,  # noqa: ASYNC109  -- of the command; cancelling works beside it
+        silence: Duration | None = None,
         grace: Duration = _GRACE,
         limits: ResourceLimits | None = None,
         stdin: Source = None,
@@ -156,6 +176,7 @@ class HermeticExecutor:
         stderr: Sink = "capture",
         capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
         list_outputs: bool = True,
+        timeline: bool = False,
     ) -> ExecutionResult:
         """Run a command without blocking the event loop; see :meth:`execute`. Cancelling the task kills the command."""
         from bldr.execution.background import run_in_background
@@ -165,6 +186,7 @@ class HermeticExecutor:
                 argv,
                 cwd,
                 timeout=timeout,
+                silence=silence,
                 grace=grace,
                 limits=limits,
                 stdin=stdin,
@@ -172,6 +194,7 @@ class HermeticExecutor:
                 stderr=stderr,
                 capture_limit=capture_limit,
                 list_outputs=list_outputs,
+                timeline=timeline,
             )
 
         return await run_in_background(begin)
@@ -182,6 +205,7 @@ class HermeticExecutor:
         cwd: str | os.PathLike[str] | None = None,
         *,
         timeout: Duration | None = None,
+        silence: Duration | None = None,
         grace: Duration = _GRACE,
         limits: ResourceLimits | None = None,
         stdin: Source = None,
@@ -190,6 +214,7 @@ class HermeticExecutor:
         capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
         pty: bool = False,
         list_outputs: bool = True,
+        timeline: bool = False,
     ) -> Sandbox:
         """Start a command and return the session; see :meth:`execute` for the arguments and the errors.
 
@@ -199,6 +224,8 @@ class HermeticExecutor:
         words = _checked_argv(argv)
         directory = "/" if cwd is None else normalize(cwd, what="cwd")
         seconds = None if timeout is None else parse_duration(timeout, what="timeout")
+        until = None if seconds is None else time.monotonic() + seconds
+        quiet = None if silence is None else parse_duration(silence, what="silence")
         patience = parse_duration(grace, what="grace", allow_zero=True)
         backend = self._backend if limits is None else self._limited(limits)
         if pty:
@@ -206,15 +233,21 @@ class HermeticExecutor:
         plumbing = Plumbing(stdin, stdout, stderr, capture_limit)
         running = None
         try:
-            running = backend.start(words, directory, plumbing.streams, terminal=pty, timeout=seconds is not None)
+            running = backend.start(
+                words, directory, plumbing.streams, terminal=pty, until=until, silence=quiet is not None
+            )
             plumbing.handed_over()
             return Sandbox(
                 running,
                 plumbing,
                 words,
                 timeout=seconds,
+                deadline=until,
+                silence=quiet,
                 grace=patience,
-                backend="linux-namespaces",
+                limits=backend.watched_limits(),
+                timeline=timeline,
+                backend=running.backend,
                 outputs=self._list_outputs if list_outputs else tuple,
             )
         except BaseException:  # Ctrl-C too: nothing may run that nobody holds
@@ -223,7 +256,7 @@ class HermeticExecutor:
             plumbing.close()
             raise
 
-    def _limited(self, limits: ResourceLimits) -> LinuxBackend:
+    def _limited(self, limits: ResourceLimits) -> Backend:
         from bldr.model.value import replace
 
         return backend_for(replace(self.spec, limits=self.spec.limits.merge(limits)), self._backend.launcher)
@@ -237,6 +270,17 @@ class HermeticExecutor:
                     links = [name for name in names if os.path.islink(os.path.join(directory, name))]
                     found += [os.path.join(directory, name) for name in (*files, *links)]
         return tuple(sorted(found))
+
+
+def _sets_up(backend: Backend) -> bool:
+    """Say whether a sandbox can be made: everything is set up, and then "/" is no program."""
+    try:
+        HermeticExecutor(backend).execute(["/"])
+    except InvalidCommandError:
+        return True
+    except BldrError:
+        return False
+    return False
 
 
 def _checked_argv(argv: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:

@@ -8,21 +8,26 @@ import os
 import select
 import time
 
+from bldr.execution.guard import Guard
 from bldr.model.receipt import Receipt
 from bldr.model.result import ExecutionResult, ResourceUsage, Termination
+from bldr.sandbox.protocol import Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO, Self
 
+    from bldr.execution.relay import Observer, Relay
     from bldr.execution.streams import Plumbing
-    from bldr.sandbox.protocol import Ended, RunningSandbox
+    from bldr.model.limits import ResourceLimits
+    from bldr.sandbox.protocol import Ended, Meter, RunningSandbox
 
 __all__ = ["Sandbox"]
 
-TIMED_OUT = 124  # as timeout(1)
+ENDED_BY_BLDR = 124  # as timeout(1)
 SIGNALED = 128
+_PATIENCE = 100  # milliseconds between two looks at whether a caller who does not read is given up
 
 
 class Sandbox:
@@ -33,7 +38,7 @@ class Sandbox:
     terminate and kill meanwhile.
     """
 
-    _wake = -1  # until the constructor has come that far
+    _guard: Guard = None  # type: ignore[assignment]  # until the constructor has come that far
 
     def __init__(
         self,
@@ -42,7 +47,11 @@ class Sandbox:
         argv: tuple[str, ...],
         *,
         timeout: float | None,
+        deadline: float | None,
+        silence: float | None,
         grace: float,
+        limits: ResourceLimits,
+        timeline: bool,
         backend: str,
         outputs: Callable[[], tuple[str, ...]],
     ) -> None:
@@ -50,29 +59,38 @@ class Sandbox:
         self._running = running
         self._plumbing = plumbing
         self._argv = argv
-        self._grace = grace
         self._backend = backend
         self._outputs = outputs
         self._started_at = time.time()
         self._begun = time.monotonic()
-        self._deadline = None if timeout is None else self._begun + timeout
-        self._kill_at: float | None = None
-        self._termination = ""
+        self._given_up = False
         self._ended: Ended | None = None
         self._wall = 0.0
         self._result: ExecutionResult | None = None
-        self._wake, self._wake_end = os.pipe()
         self._poller = select.poll()
-        self._poller.register(self._wake, select.POLLIN)
         self._poller.register(running.fileno(), select.POLLIN)
         self._readers = {capture.fd: (name, capture) for name, capture in plumbing.captures.items()}
         for fd in self._readers:
             self._poller.register(fd, select.POLLIN)
+        self._relay_fds: dict[int, Relay] = {}
         if plumbing.feed is not None:
             self._poller.register(plumbing.feed.fd, select.POLLOUT)
         self.stdin = self._file("stdin", "wb")
         self.stdout = self._file("stdout", "rb")
         self.stderr = self._file("stderr", "rb")
+        self._guard = Guard(
+            running,
+            self._lock,
+            limits,
+            begun=self._begun,
+            timeout=timeout,
+            deadline=deadline,
+            silence=silence,
+            grace=grace,
+            last_output=lambda: plumbing.last_output,
+            records=timeline,
+        )
+        self._guard.start()
 
     def _file(self, name: str, mode: str) -> BinaryIO | None:
         fd = self._plumbing.pipes.pop(name, -1)
@@ -85,10 +103,22 @@ class Sandbox:
         """The controlling side of the terminal of ``pty=True``; -1 without one. The session closes it."""
         return self._running.terminal_fd
 
+    def meter(self) -> Meter:
+        """Return what measures the processes of the sandbox; the monitor of an execution uses it."""
+        return self._running.meter()
+
     @property
     def ended(self) -> bool:
         """Whether the command is known to have ended."""
         return self._ended is not None
+
+    @property
+    def last_output(self) -> float:
+        """When the command last printed something on a captured or relayed stream, as of ``time.monotonic()``.
+
+        Its start until it does.
+        """
+        return max(self._begun, self._plumbing.last_output)
 
     def signal(self, number: int) -> None:
         """Send a signal to the command's process group; nothing happens when it has ended."""
@@ -96,22 +126,21 @@ class Sandbox:
             self._running.signal(number)
 
     def kill(self) -> None:
-        """End every process of the sandbox at once; the result says *cancelled*."""
-        with self._lock:
-            if self._ended is None:
-                self._termination = self._termination or Termination.CANCELLED
-                self._running.kill()
+        """End every process of the sandbox at once; the result says *cancelled*.
 
-    def terminate(self) -> None:
-        """Ask the command to end with SIGTERM, and kill everything after the grace; the result says *cancelled*.
-
-        The grace is counted by who waits or streams.
+        When the command has ended, and what it printed waits for a caller who does not read, that is given up.
         """
         with self._lock:
-            if self._ended is None and not self._termination and self._wake >= 0:
-                self._termination = Termination.CANCELLED
-                self._ask(time.monotonic())
-                os.write(self._wake_end, b"x")  # who waits knows of no deadline yet
+            if self._ended is None:
+                self._guard.kill(Termination.CANCELLED)
+            else:
+                self._given_up = True
+
+    def terminate(self) -> None:
+        """Ask the command to end with SIGTERM, and kill everything after the grace; the result says *cancelled*."""
+        with self._lock:
+            if self._ended is None:
+                self._guard.ask(Termination.CANCELLED)
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the command's terminal its size; it gets SIGWINCH."""
@@ -121,10 +150,31 @@ class Sandbox:
 
         fcntl.ioctl(self.pty_fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+    @property
+    def reading(self) -> Reading | None:
+        """What is used now, as of the last sample; ``None`` before the first one, or when nobody samples."""
+        return self._guard.reading
+
+    @property
+    def has_terminals(self) -> bool:
+        """Whether a relayed stream is a terminal, whose size has to be followed."""
+        return any(relay.pty for relay in self._plumbing.relays)
+
+    def observe_output(self, observer: Observer) -> None:
+        """Tell somebody of each write of a relay."""
+        for relay in self._plumbing.relays:
+            relay.observer = observer
+
+    def follow_size(self) -> None:
+        """Give the terminals of relayed streams the size of the caller's; the command gets SIGWINCH."""
+        for relay in self._plumbing.relays:
+            relay.resize()
+        self.signal(_signal.SIGWINCH)
+
     def stream(self) -> Iterator[tuple[str, bytes]]:
         """Yield ``(stream name, bytes)`` of the captured streams as they arrive, until the command has ended."""
         arrived: list[tuple[str, bytes]] = []
-        while self._ended is None:
+        while not self._finished():
             self._turn(None, arrived)
             yield from arrived
             arrived.clear()
@@ -144,28 +194,31 @@ class Sandbox:
         if self._result is not None:
             return self._result
         until = None if timeout is None else time.monotonic() + timeout
-        while (ended := self._ended) is None:
+        while (ended := self._ended) is None or not self._finished():
             try:
                 self._turn(until, None)
             except Exception:
                 self.close()
                 raise
-            if not self.ended and until is not None and time.monotonic() >= until:
+            if not self._finished() and until is not None and time.monotonic() >= until:
                 raise TimeoutError(f"the command {self._argv[0]!r} still runs after {timeout:g} s")
         self._drain(None)
         self.close()
+        if self._guard.error is not None:
+            raise self._guard.error
+        for relay in self._plumbing.relays:
+            if relay.error is not None:
+                raise OSError(relay.error.errno, f"cannot pass the output on: {relay.error.strerror}") from relay.error
         self._result = self._make_result(ended)
         return self._result
 
     def close(self) -> None:
         """Kill what still runs and release everything; harmless the second time."""
         with self._lock:
+            if self._guard is not None:
+                self._guard.close()
             self._running.close()
             self._plumbing.close()
-            if self._wake >= 0:
-                os.close(self._wake)
-                os.close(self._wake_end)
-                self._wake = -1
 
     def __del__(self) -> None:
         """Nobody can end it any more, so it is ended now."""
@@ -185,21 +238,59 @@ class Sandbox:
 
     def _turn(self, until: float | None, arrived: list[tuple[str, bytes]] | None) -> None:
         """Wait for one thing to happen and deal with it."""
-        now = time.monotonic()
-        times = [moment for moment in (self._deadline, self._kill_at, until) if moment is not None]
-        wait_ms = max(0, int((min(times) - now) * 1000) + 1) if times else None
+        wait_ms = None if until is None else max(0, int((until - time.monotonic()) * 1000) + 1)
+        if self._ended is not None:  # the caller does not read; whether that is given up has to be noticed
+            wait_ms = _PATIENCE if wait_ms is None else min(wait_ms, _PATIENCE)
+        self._watch_relays()
         for fd, _event in self._poller.poll(wait_ms):
             if fd == self._running.fileno():
-                self._ended = self._running.poll()
-                self._wall = time.monotonic() - self._begun
-            elif fd == self._wake:
-                os.read(fd, 1)
+                self._take_report()
+                if self._ended is not None:
+                    self._poller.unregister(fd)
             elif fd in self._readers:
                 self._read(fd, arrived)
+            elif fd in self._relay_fds:
+                self._relay_fds[fd].move()
             elif self._plumbing.feed is not None and not self._plumbing.feed.write():
                 self._poller.unregister(fd)
-        if self._ended is None:  # a report that came in the same moment as the deadline wins
-            self._enforce_timeout(time.monotonic())
+
+    def _take_report(self) -> None:
+        """From the end on nobody is asked or killed any more: a deadline that passes in this moment comes too late."""
+        with self._lock:
+            self._ended = self._running.poll()
+            self._wall = time.monotonic() - self._begun
+            self._guard.close()
+
+    def _watch_relays(self) -> None:
+        """Wait for the readers of relays that hold something, and for the command where they hold nothing."""
+        for fd in self._relay_fds:
+            try:
+                self._poller.unregister(fd)
+            except KeyError:
+                pass
+        self._relay_fds.clear()
+        for relay in self._plumbing.relays:
+            fd, event = relay.wants()
+            if fd >= 0:
+                self._relay_fds[fd] = relay
+                self._poller.register(fd, event)
+
+    def _finished(self) -> bool:
+        """Whether the command has ended and the caller has taken what it printed.
+
+        A copy of the writing end in some fork of the supervisor would keep the end of the stream away for ever, so an
+        empty pipe is the end as well.
+        """
+        if self._ended is None:
+            return False
+        if self._given_up:
+            return True
+        for relay in self._plumbing.relays:
+            while relay.move():
+                pass
+            if relay.pending:
+                return False
+        return True
 
     def _read(self, fd: int, arrived: list[tuple[str, bytes]] | None) -> bool:
         name, capture = self._readers[fd]
@@ -229,35 +320,36 @@ class Sandbox:
             while self._read(fd, arrived):
                 pass
 
-    def _enforce_timeout(self, now: float) -> None:
-        if self._deadline is not None and now >= self._deadline:
-            self._deadline = None
-            self._termination = self._termination or Termination.TIMED_OUT
-            self._ask(now)
-        if self._kill_at is not None and now >= self._kill_at:
-            self._kill_at = None
-            self._running.kill()
-
-    def _ask(self, now: float) -> None:
-        self._deadline = None
-        self._kill_at = now + self._grace
-        self._running.signal(_signal.SIGTERM)
+    def _note_kernel_limits(self, ended: Ended, number: int | None) -> None:
+        """Tell a limit that the kernel enforced alone from an ordinary end."""
+        limits = self._guard.limits
+        status = ended.status
+        last = ended.reading
+        if last is not None and last.out_of_memory and limits.memory is not None:
+            self._guard.conclude("memory", max(last.peak_memory or 0, limits.memory), limits.memory)
+        elif last is not None and last.fork_refused and limits.processes is not None:
+            self._guard.conclude("processes", limits.processes + 1, limits.processes)
+        elif limits.processes is not None and ended.left + 1 > limits.processes:
+            self._guard.conclude("processes", ended.left + 1, limits.processes)
+        elif status is None:
+            return
+        elif limits.file_size is not None and _was_ended_by(_signal.SIGXFSZ, status, number):
+            self._guard.conclude("file_size", limits.file_size, limits.file_size)
+        elif limits.cpu_time is not None and _was_ended_by(_signal.SIGXCPU, status, number):
+            used = ended.user_time + ended.system_time
+            if used >= limits.cpu_time:  # else somebody sent the signal, or chose the status
+                self._guard.conclude("cpu_time", used, limits.cpu_time)
 
     def _make_result(self, ended: Ended) -> ExecutionResult:
         code, number = _exit_code(ended.status)
-        termination = self._termination
+        guard = self._guard
+        self._note_kernel_limits(ended, number)
+        termination = guard.termination
         if not termination:
             termination = Termination.EXITED if number is None else Termination.SIGNALED
-        if termination == Termination.TIMED_OUT:
-            code = TIMED_OUT
+        if termination in (Termination.TIMED_OUT, Termination.LIMIT_REACHED):
+            code = ENDED_BY_BLDR
         captures = self._plumbing.captures
-        usage = ResourceUsage(
-            wall_time=self._wall,
-            cpu_time=ended.user_time + ended.system_time,
-            user_time=ended.user_time,
-            system_time=ended.system_time,
-            peak_memory=ended.peak_memory,
-        )
         return ExecutionResult(
             argv=self._argv,
             exit_code=code,
@@ -267,12 +359,50 @@ class Sandbox:
             stderr=captures["stderr"].content() if "stderr" in captures else b"",
             stdout_dropped=captures["stdout"].dropped if "stdout" in captures else 0,
             stderr_dropped=captures["stderr"].dropped if "stderr" in captures else 0,
-            usage=usage,
+            usage=usage_of(ended, guard, self._wall),
+            violations=guard.violations,
             receipt=Receipt(self._running.records(), self._backend, self._running.notes()),
             output_files=self._outputs(),
+            timeline=guard.timeline(),
+            post_mortem=guard.post_mortem if guard.violations else None,
             started_at=self._started_at,
             duration=time.monotonic() - self._begun,
         )
+
+
+def usage_of(ended: Ended, guard: Guard, wall_time: float) -> ResourceUsage:
+    """Put together what the kernel said at the end and what was seen before; the kernel is exact where both tell."""
+    exact, seen = ended.reading, guard.reading
+    user, system = ended.user_time, ended.system_time
+    if exact is not None or (ended.status is None and seen is not None):  # who was killed could not sum up
+        told = exact or seen or Reading()
+        user, system = told.user_time, told.system_time
+    peaks = [peak for peak in (ended.peak_memory, guard.peak_memory) if peak]
+    kept, sampled = exact or Reading(), seen or Reading()
+    return ResourceUsage(
+        wall_time=wall_time,
+        cpu_time=user + system,
+        user_time=user,
+        system_time=system,
+        peak_memory=_first(kept.peak_memory, max(peaks, default=None)),
+        disk_read=_first(kept.disk_read, ended.disk_read, sampled.disk_read),
+        disk_write=_first(kept.disk_write, ended.disk_write, sampled.disk_write),
+        processes=ended.processes,
+        peak_processes=_first(kept.peak_threads, guard.peak_threads or None),
+        context_switches=ended.context_switches,
+        stalled=kept.stalled,
+        network=0,
+        measured_by="cgroup" if exact is not None else "sampling" if seen is not None else "rusage",
+    )
+
+
+def _first(*numbers: int | None) -> int | None:
+    return next((number for number in numbers if number is not None), None)
+
+
+def _was_ended_by(signal: int, status: int, number: int | None) -> bool:
+    """Whether a signal ended the command, or a child of the shell that is the command."""
+    return number == signal or (number is None and os.WEXITSTATUS(status) == SIGNALED + signal)
 
 
 def _exit_code(status: int | None) -> tuple[int, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from bldr.errors import InvalidCommandError
 from bldr.sandbox.protocol import Streams
@@ -10,6 +11,8 @@ from bldr.sandbox.protocol import Streams
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol, TypeAlias
+
+    from bldr.execution.relay import Relay
 
     class HasFileno(Protocol):
         def fileno(self) -> int: ...
@@ -40,6 +43,7 @@ class Capture:
         self._head_size = 0
         self._tail_size = 0
         self.dropped = 0
+        self.last = 0.0  # when the last byte came, as of time.monotonic()
 
     def read(self) -> bytes:
         """Take what is there; empty at the end of the stream, after which the descriptor is closed.
@@ -49,6 +53,7 @@ class Capture:
         """
         chunk = os.read(self.fd, _CHUNK)
         if chunk:
+            self.last = time.monotonic()
             self._keep(chunk)
         else:
             self.close()
@@ -138,7 +143,7 @@ class Plumbing:
 
     Args:
         stdin: ``None`` for ``/dev/null``, bytes, a descriptor, a file, ``"inherit"`` or ``"pipe"``.
-        stdout: ``"capture"``, ``"inherit"``, ``"discard"``, ``"pipe"``, a descriptor or a file.
+        stdout: ``"capture"``, ``"inherit"``, ``"relay"``, ``"discard"``, ``"pipe"``, a descriptor or a file.
         stderr: As ``stdout``, or ``"stdout"`` for the same place.
         limit: Bytes that a capture keeps of each stream; ``None`` for all.
 
@@ -150,6 +155,7 @@ class Plumbing:
         self._theirs: list[int] = []
         self.pipes: dict[str, int] = {}
         self.captures: dict[str, Capture] = {}
+        self.relays: list[Relay] = []
         self.feed: Feed | None = None
         self._limit = limit
         try:
@@ -159,6 +165,15 @@ class Plumbing:
             self.close()
             raise
         self.streams = Streams(*ends)
+
+    @property
+    def last_output(self) -> float:
+        """When the command printed something on a captured or relayed stream for the last time, as of time.monotonic().
+
+        0 before it has printed anything. What it prints on other streams is not heard.
+        """
+        times = [capture.last for capture in self.captures.values()] + [relay.last for relay in self.relays]
+        return max(times, default=0.0)
 
     def _source(self, source: Source) -> int:
         if isinstance(source, (bytes, bytearray, memoryview)):
@@ -188,7 +203,24 @@ class Plumbing:
             else:
                 self.pipes[name] = reading
             return writing
+        if sink == "relay":
+            return self._relayed(name)
         return _descriptor(name, sink)
+
+    def _relayed(self, name: str) -> int:
+        """The command's end of a relay to the caller's stream of this name.
+
+        Where both streams of the caller lead to the same place they share one, so that what was printed first is passed
+        on first.
+        """
+        from bldr.execution.relay import Relay, same_file
+
+        target = _descriptor(name, "inherit")
+        for relay in self.relays:
+            if same_file(relay.target, target):
+                return relay.command_end
+        self.relays.append(Relay(target))
+        return self.relays[-1].command_end
 
     def _pipe(self) -> tuple[int, int]:
         return os.pipe()  # both ends are close-on-exec (PEP 446)
@@ -202,6 +234,8 @@ class Plumbing:
         """Close the command's ends: the sandbox has its own copies."""
         while self._theirs:
             os.close(self._theirs.pop())
+        for relay in self.relays:
+            relay.close_command_end()
 
     def __del__(self) -> None:
         """An exception in the wrong moment (Ctrl-C) may have left it to nobody."""
@@ -215,6 +249,8 @@ class Plumbing:
             self.feed.close()
         for capture in self.captures.values():
             capture.close()
+        for relay in self.relays:
+            relay.close()
         while self.pipes:
             os.close(self.pipes.popitem()[1])
 
@@ -225,7 +261,11 @@ def _descriptor(name: str, stream: Source | Sink) -> int:
     fd = _number_of(stream)
     if fd is None:
         choices = "'inherit', 'pipe', a descriptor, a file" + (", bytes or None" if name == "stdin" else "")
-        others = "" if name == "stdin" else ", 'capture' or 'discard'" + (" or 'stdout'" if name == "stderr" else "")
+        others = (
+            ""
+            if name == "stdin"
+            else ", 'capture', 'relay' or 'discard'" + (" or 'stdout'" if name == "stderr" else "")
+        )
         raise InvalidCommandError(
             f"{name} cannot be {stream!r}", code="spec.stream-invalid", hint=f"use {choices}{others}"
         )

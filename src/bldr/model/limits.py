@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Size: TypeAlias = int | str
     Duration: TypeAlias = int | float | str | timedelta
 
-__all__ = ["ResourceLimits", "parse_count", "parse_duration", "parse_size"]
+__all__ = ["LIMITS", "ResourceLimits", "parse_count", "parse_duration", "parse_share", "parse_size"]
 
 _KIB = 1024
 _SIZE_UNITS = {
@@ -36,6 +36,13 @@ _LARGEST_SIZE = 2**63 - 1  # off_t and rlim_t of the kernel are signed 64 bit nu
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 10 * 365 * 86400.0  # seconds
 _LARGEST_COUNT = 2**22  # PID_LIMIT in <linux/threads.h>; also above every nr_open in use
+_LARGEST_WEIGHT = 10_000  # CGROUP_WEIGHT_MAX in <linux/cgroup.h>
+_SMALLEST_SHARE = 0.01  # of a CPU: the kernel grants at least 1 ms of its period of 100 ms (sched/core.c)
+_LARGEST_SHARE = 8192  # of CPUs; NR_CPUS of the largest configurations
+LIMITS = (
+    "memory", "cpu_time", "processes", "file_size", "disk_io", "disk_rate", "network_io", "cpu_weight", "cpus",
+    "open_files", "core_size", "tmp_size",
+)  # fmt: skip
 
 
 def parse_size(size: Size, *, what: str = "size", minimum: int = 1) -> int:
@@ -125,7 +132,7 @@ def parse_duration(duration: Duration, *, what: str = "duration", allow_zero: bo
     return float(seconds)
 
 
-def parse_count(count: int | str, *, what: str = "count", minimum: int = 1) -> int:
+def parse_count(count: int | str, *, what: str = "count", minimum: int = 1, maximum: int = _LARGEST_COUNT) -> int:
     """Read a number of things, such as processes or open files.
 
     Raises:
@@ -139,10 +146,31 @@ def parse_count(count: int | str, *, what: str = "count", minimum: int = 1) -> i
         raise InvalidLimitError(
             f"{what} {count!r} is not a whole number", hint=f"write a number such as {max(minimum, 64)}"
         )
-    if not minimum <= number <= _LARGEST_COUNT:
+    if not minimum <= number <= maximum:
         raise InvalidLimitError(
-            f"{what} {count!r} is out of range: it must be from {minimum} to {_LARGEST_COUNT}",
+            f"{what} {count!r} is out of range: it must be from {minimum} to {maximum}",
             hint="leave it out for no limit",
+        )
+    return number
+
+
+def parse_share(share: float | str, *, what: str = "share") -> float:
+    """Read a number of CPUs, such as 0.5 or 2.
+
+    Raises:
+        InvalidLimitError: It is not a number, or too small or too large.
+    """
+    number = 0.0
+    if type(share) is int or type(share) is float:
+        number = float(share)
+    elif isinstance(share, str):
+        whole, _, fraction = share.partition(".")
+        if share.isascii() and whole.isdecimal() and (fraction.isdecimal() or not fraction) and len(share) < 20:
+            number = float(share)
+    if not _SMALLEST_SHARE <= number <= _LARGEST_SHARE:  # false of NaN, too
+        raise InvalidLimitError(
+            f"{what} {share!r} is not a number of CPUs from {_SMALLEST_SHARE:g} to {_LARGEST_SHARE}",
+            hint="write for example 0.5 or 2, or leave it out for no limit",
         )
     return number
 
@@ -152,12 +180,18 @@ class ResourceLimits:
     """Ceilings of one execution. ``None`` sets no ceiling.
 
     Args:
-        memory: Bytes of memory, of all processes together.
+        memory: Bytes of memory, of all processes together; files in memory (tmpfs) count where a cgroup counts.
         cpu_time: Seconds of CPU time, of all processes together.
-        processes: How many processes may exist at one time.
+        processes: How many processes and threads may exist at one time.
         file_size: Bytes that one file may grow to.
+        disk_io: Bytes read from and written to disks, of all processes together.
+        disk_rate: Bytes a second read from and, as many again, written to each disk of inputs, outputs and temps.
+        network_io: Bytes that cross the border of the sandbox's network; what passes over loopback does not.
+        cpu_weight: Share of a busy CPU in comparison with others, from 1 to 10,000; who asks for nothing has 100.
+        cpus: How many CPUs' worth of time may be used; 1.5 is one and a half.
         open_files: How many files one process may hold open.
         core_size: Bytes of a core file; 0 writes none.
+        tmp_size: Bytes that each temp can hold, in memory; ``None`` keeps the temps on disk.
         defaults: Names of the fields that nobody asked for. A limit that was asked for is enforced or refused; a
             default that this host cannot enforce is reported as not enforced.
 
@@ -174,8 +208,14 @@ class ResourceLimits:
     cpu_time: float | None
     processes: int | None
     file_size: int | None
+    disk_io: int | None
+    disk_rate: int | None
+    network_io: int | None
+    cpu_weight: int | None
+    cpus: float | None
     open_files: int | None
     core_size: int | None
+    tmp_size: int | None
     defaults: frozenset[str]
 
     def __init__(
@@ -185,8 +225,14 @@ class ResourceLimits:
         cpu_time: Duration | None = None,
         processes: int | str | None = None,
         file_size: Size | None = None,
+        disk_io: Size | None = None,
+        disk_rate: Size | None = None,
+        network_io: Size | None = None,
+        cpu_weight: int | str | None = None,
+        cpus: float | str | None = None,
         open_files: int | str | None = None,
         core_size: Size | None = None,
+        tmp_size: Size | None = None,
         defaults: frozenset[str] = frozenset(),
     ) -> None:
         put = object.__setattr__
@@ -194,8 +240,15 @@ class ResourceLimits:
         put(self, "cpu_time", None if cpu_time is None else parse_duration(cpu_time, what="cpu_time"))
         put(self, "processes", None if processes is None else parse_count(processes, what="processes"))
         put(self, "file_size", None if file_size is None else parse_size(file_size, what="file_size"))
+        put(self, "disk_io", None if disk_io is None else parse_size(disk_io, what="disk_io"))
+        put(self, "disk_rate", None if disk_rate is None else parse_size(disk_rate, what="disk_rate"))
+        put(self, "network_io", None if network_io is None else parse_size(network_io, what="network_io", minimum=0))
+        weight = None if cpu_weight is None else parse_count(cpu_weight, what="cpu_weight", maximum=_LARGEST_WEIGHT)
+        put(self, "cpu_weight", weight)
+        put(self, "cpus", None if cpus is None else parse_share(cpus, what="cpus"))
         put(self, "open_files", None if open_files is None else parse_count(open_files, what="open_files"))
         put(self, "core_size", None if core_size is None else parse_size(core_size, what="core_size", minimum=0))
+        put(self, "tmp_size", None if tmp_size is None else parse_size(tmp_size, what="tmp_size"))
         put(self, "defaults", defaults & self.names_set)
 
     @staticmethod
@@ -208,7 +261,7 @@ class ResourceLimits:
     @property
     def names_set(self) -> frozenset[str]:
         """The names of the limits that have a value."""
-        return frozenset([name for name in _NAMES if getattr(self, name) is not None])
+        return frozenset([name for name in LIMITS if getattr(self, name) is not None])
 
     @property
     def explicit(self) -> frozenset[str]:
@@ -217,11 +270,8 @@ class ResourceLimits:
 
     def merge(self, other: ResourceLimits) -> ResourceLimits:
         """Return these limits with every value that ``other`` sets in its place."""
-        chosen = {name: getattr(other if name in other.names_set else self, name) for name in _NAMES}
+        chosen = {name: getattr(other if name in other.names_set else self, name) for name in LIMITS}
         return ResourceLimits(defaults=(self.defaults - other.names_set) | other.defaults, **chosen)
-
-
-_NAMES = ("memory", "cpu_time", "processes", "file_size", "open_files", "core_size")
 
 
 def _number_and_unit(text: str) -> tuple[str, str]:

@@ -36,9 +36,14 @@ class Guarantee:
     MEMORY_LIMIT = "memory-limit"
     PROCESS_LIMIT = "process-limit"
     CPU_TIME_LIMIT = "cpu-time-limit"
+    CPU_LIMIT = "cpu-limit"
+    CPU_WEIGHT = "cpu-weight"
     DISK_IO_LIMIT = "disk-io-limit"
+    DISK_RATE_LIMIT = "disk-rate-limit"
+    NETWORK_IO_LIMIT = "network-io-limit"
     FILE_SIZE_LIMIT = "file-size-limit"
     WALL_TIMEOUT = "wall-timeout"
+    SILENCE_TIMEOUT = "silence-timeout"
     TEMPS_REMOVED = "temps-removed"
 
     PROFILE = (
@@ -54,7 +59,19 @@ class Guarantee:
         SYSCALLS_FILTERED,
         ENVIRONMENT_SCRUBBED,
     )
-    LIMITS = (MEMORY_LIMIT, PROCESS_LIMIT, CPU_TIME_LIMIT, DISK_IO_LIMIT, FILE_SIZE_LIMIT, WALL_TIMEOUT)
+    LIMITS = (
+        MEMORY_LIMIT,
+        PROCESS_LIMIT,
+        CPU_TIME_LIMIT,
+        CPU_LIMIT,
+        CPU_WEIGHT,
+        DISK_IO_LIMIT,
+        DISK_RATE_LIMIT,
+        NETWORK_IO_LIMIT,
+        FILE_SIZE_LIMIT,
+        WALL_TIMEOUT,
+        SILENCE_TIMEOUT,
+    )
     ALL = (
         READS_CONFINED,
         WRITES_CONFINED,
@@ -109,8 +126,8 @@ def guarantees_named(names: Iterable[str]) -> tuple[str, ...]:
 def _nearest_guarantee(name: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, (*Guarantee.ALL, *_GROUPS), n=1)
-    return f"did you mean {near[0]}?" if near else f"the names are {', '.join((*_GROUPS, *Guarantee.ALL))}"
+    near = get_close_matches(name, (*Guarantee.ALL, *_GROUPS), n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join((*_GROUPS, *Guarantee.ALL))}"
 
 
 @value

@@ -9,6 +9,7 @@ from bldr.model.value import value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.model.receipt import GuaranteeRecord
+    from bldr.model.timeline import PostMortem, Timeline
 
 __all__ = ["Denial", "ExecutionResult", "ResourceUsage", "Termination", "Violation"]
 
@@ -21,21 +22,28 @@ class Termination:
     EXITED = "exited"
     SIGNALED = "signaled"
     TIMED_OUT = "timed-out"
+    LIMIT_REACHED = "limit-reached"
     CANCELLED = "cancelled"
 
 
 @value
 class ResourceUsage:
-    """What all processes of an execution used; ``None`` where it was not measured.
+    """What all processes of an execution used, without bldr's own; ``None`` where it was not measured.
 
     Args:
         wall_time: Seconds from the start of the command to its end.
         cpu_time: Seconds of CPU time, user and system.
         user_time: Seconds of CPU time in user mode.
         system_time: Seconds of CPU time in the kernel.
-        peak_memory: Bytes.
-        disk_read: Bytes.
-        disk_write: Bytes.
+        peak_memory: Bytes. Of all processes together where a cgroup or samples tell, else of the largest process.
+        disk_read: Bytes read from disks.
+        disk_write: Bytes written to disks.
+        processes: How many processes were started, the command included, as far as they were seen.
+        peak_processes: The most processes and threads at one time.
+        context_switches: How often a CPU changed to another task, voluntarily or not.
+        stalled: Seconds in which some process waited for CPU, memory or disk because others used them (PSI).
+        network: Bytes that crossed the border of the sandbox's network.
+        measured_by: ``cgroup``, ``sampling`` or ``rusage``: what told CPU time and memory.
     """
 
     wall_time: float = 0.0
@@ -45,23 +53,39 @@ class ResourceUsage:
     peak_memory: int | None = None
     disk_read: int | None = None
     disk_write: int | None = None
+    processes: int | None = None
+    peak_processes: int | None = None
+    context_switches: int | None = None
+    stalled: float | None = None
+    network: int | None = None
+    measured_by: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """Return the usage for JSON."""
-        return {name: getattr(self, name) for name in _USAGE}
-
-
-_USAGE = ("wall_time", "cpu_time", "user_time", "system_time", "peak_memory", "disk_read", "disk_write")
+        return {name: getattr(self, name) for name in self.__match_args__}
 
 
 @value
 class Violation:
-    """A limit that was reached; ``actual`` and ``limit`` are in the unit of its kind: bytes, seconds or a count."""
+    """A limit that was reached; ``actual`` and ``limit`` are in the unit of its kind: bytes, seconds or a count.
+
+    Args:
+        kind: The name of the limit, as in :class:`bldr.ResourceLimits`; or ``wall_time``, ``silence``.
+        message: One sentence.
+        actual: What was used.
+        limit: What was allowed.
+        time: Seconds since the start of the command.
+        pid: The process that used most, by its number on the host; 0 when unknown.
+        argv: Its arguments.
+    """
 
     kind: str
     message: str
     actual: float
     limit: float
+    time: float = 0.0
+    pid: int = 0
+    argv: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return the violation for JSON."""
@@ -70,6 +94,9 @@ class Violation:
             "message": printable(self.message),
             "actual": self.actual,
             "limit": self.limit,
+            "time": self.time,
+            "pid": self.pid,
+            "argv": [printable(word) for word in self.argv],
         }
 
 
@@ -105,7 +132,8 @@ class ExecutionResult:
 
     Args:
         argv: The command.
-        exit_code: What a shell would report: the command's own status, 128 + n after signal n, 124 after the timeout.
+        exit_code: What a shell would report: the command's own status, 128 + n after signal n, 124 when bldr ended it
+            because of a timeout or a limit.
         termination: One of the constants of :class:`Termination`.
         signal: The number of the signal that ended the command; ``None`` when it exited.
         stdout: What was captured; head and tail when ``stdout_dropped`` is not 0.
@@ -118,6 +146,8 @@ class ExecutionResult:
         receipt: What was enforced.
         output_files: The host paths of the files in O after the end, sorted, where the caller asked for them.
         reads: The inside paths that were read, sorted, where they were traced.
+        timeline: What it did over time, where that was asked for or had to be watched.
+        post_mortem: What was running when bldr ended it because of a timeout or a limit.
         started_at: Seconds since the epoch.
         duration: Seconds from the request to the end of the clean-up.
     """
@@ -136,6 +166,8 @@ class ExecutionResult:
     receipt: Receipt = Receipt()
     output_files: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    timeline: Timeline | None = None
+    post_mortem: PostMortem | None = None
     started_at: float = 0.0
     duration: float = 0.0
 
@@ -158,18 +190,26 @@ class ExecutionResult:
         """Return the result itself when the command succeeded.
 
         Raises:
-            TimeLimitError: The wall-clock timeout ended it.
+            TimeLimitError: The timeout or the silence ended it.
+            LimitReachedError: A limit ended it.
             CommandFailedError: It ended with another status than 0, by a signal, or because the caller cancelled it.
         """
         if self.success:
             return self
-        from bldr.errors import CommandFailedError, TimeLimitError
+        from bldr.errors import CommandFailedError, LimitReachedError, TimeLimitError
 
         if self.termination == Termination.TIMED_OUT:
             raise TimeLimitError(
                 f"the command {self._name()} was ended by its timeout after {self.usage.wall_time:.1f} s",
                 result=self,
                 hint="give it more time, or find out what it waits for",
+            )
+        if self.termination == Termination.LIMIT_REACHED:
+            what = self.violations[0].message if self.violations else "a limit was reached"
+            raise LimitReachedError(
+                f"the command {self._name()} was ended: {what}",
+                result=self,
+                hint="raise the limit, or find out what uses so much",
             )
         if self.termination == Termination.CANCELLED:
             raise CommandFailedError(f"the command {self._name()} was cancelled", result=self, code="action.cancelled")
@@ -207,6 +247,7 @@ class ExecutionResult:
             "receipt": self.receipt.to_dict(),
             "output_files": [printable(path) for path in self.output_files],
             "reads": [printable(path) for path in self.reads],
+            "post_mortem": None if self.post_mortem is None else self.post_mortem.to_dict(),
             "started_at": self.started_at,
             "duration": self.duration,
         }

@@ -10,7 +10,7 @@ import json  # noqa: TID253  # this module is imported only when text is wanted
 from bldr.errors import SpecError
 from bldr.model.declarations import Declaration
 from bldr.model.environment import EnvSet
-from bldr.model.limits import ResourceLimits
+from bldr.model.limits import LIMITS, ResourceLimits
 from bldr.model.network import Endpoint, NetworkPolicy
 from bldr.model.paths import PathSet, normalize
 from bldr.model.process import ProcessPolicy
@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "dump", "load"]
 
-SCHEMA = 1
-
-_LIMITS = ("memory", "cpu_time", "processes", "file_size", "open_files", "core_size")
+SCHEMA = 2
 
 
 def dump(spec: SandboxSpec) -> str:
     """Return the canonical JSON of a spec: sorted keys, no spaces, and ASCII with surrogate escapes as JSON escapes."""
-    limits: dict[str, object] = {name: getattr(spec.limits, name) for name in _LIMITS}
+    limits: dict[str, object] = {name: getattr(spec.limits, name) for name in LIMITS}
     limits["defaults"] = sorted(spec.limits.defaults)
     document = {
         "schema": SCHEMA,
@@ -51,7 +49,6 @@ def dump(spec: SandboxSpec) -> str:
         "toolchain": spec.toolchain,
         "hostname": spec.hostname,
         "uid": spec.uid,
-        "tmp_size": spec.tmp_size,
         "allow_degraded": sorted(spec.allow_degraded),
         "require": spec.require,
     }
@@ -95,14 +92,13 @@ def _spec_of(document: dict[str, Any]) -> SandboxSpec:
         network=NetworkPolicy(tuple([Endpoint(host, port) for host, port in document["network"]])),
         environment=EnvSet(document["environment"]),
         limits=ResourceLimits(
-            **{name: limits[name] for name in _LIMITS},
+            **{name: limits[name] for name in LIMITS},
             defaults=frozenset(limits["defaults"]),
         ),
         process=ProcessPolicy(**document["process"]),
         toolchain=document["toolchain"],
         hostname=document["hostname"],
         uid=document["uid"],
-        tmp_size=document["tmp_size"],
         allow_degraded=frozenset(document["allow_degraded"]),
         require=tuple([(name, mechanism) for name, mechanism in document["require"]]),
     )

@@ -57,7 +57,6 @@ class SandboxSpec:
         toolchain: The name of the toolchain whose inputs are in I.
         hostname: What the command sees as host name.
         uid: What the command sees as its user and group id.
-        tmp_size: Bytes that each temp can hold, in memory; ``None`` keeps the temps on disk.
         allow_degraded: The guarantees that may be weaker than asked for.
         require: Guarantees that must be enforced, each with a mechanism or an empty string.
 
@@ -77,7 +76,6 @@ class SandboxSpec:
     toolchain: str = "none"
     hostname: str = "bldr"
     uid: int = 0
-    tmp_size: int | None = None
     allow_degraded: frozenset[str] = frozenset()
     require: tuple[tuple[str, str], ...] = ()
 
@@ -90,6 +88,13 @@ class SandboxSpec:
                 code="spec.uid-invalid",
                 hint="0 is what most builds expect; the files stay yours on the host",
             )
+
+    @property
+    def process_ceiling(self) -> int | None:
+        """How many processes and threads may exist at one time, by the limits and the process policy together."""
+        children = self.process.max_children
+        ceilings = [self.limits.processes, None if children is None else children + 1]
+        return min([one for one in ceilings if one is not None], default=None)
 
     def access(self, path: AnyPath) -> str:
         """Return what the command may do with an inside path: one of the constants of :class:`Access`."""
@@ -175,7 +180,7 @@ class SandboxSpecBuilder:
         self._process = ProcessPolicy.hermetic()
         self._hostname = "bldr"
         self._uid = 0
-        self._tmp_size: int | None = None
+        self._tmp_size: int | None = None  # kept apart, because with_limits sets all limits
         self._allow_degraded: set[str] = set()
         self._require: set[tuple[str, str]] = set()
 
@@ -345,15 +350,19 @@ class SandboxSpecBuilder:
             temps=temps,
             network=self._network,
             environment=EnvSet(self._variables),
-            limits=self._limits,
+            limits=self._limits_with_tmp_size(),
             process=self._process,
             toolchain=self._toolchain,
             hostname=self._hostname,
             uid=self._uid,
-            tmp_size=self._tmp_size,
             allow_degraded=frozenset(self._allow_degraded),
             require=tuple(sorted(self._require)),
         )
+
+    def _limits_with_tmp_size(self) -> ResourceLimits:
+        if self._tmp_size is None:
+            return self._limits
+        return self._limits.merge(ResourceLimits(tmp_size=self._tmp_size))
 
     def _declare(self, role: str, path: AnyPath, at: AnyPath | None) -> str:
         host = normalize(path, what=role)

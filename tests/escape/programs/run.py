@@ -77,6 +77,8 @@ def main():
         name: attempt for name, attempt in attempts.items() if kind in ("inside", getattr(attempt, "control", "plain"))
     }
     where = types.SimpleNamespace(**json.loads(places))
+    if kind == "inside":
+        where.temp = os.environ.get("TMPDIR", where.temp)
     json.dump({name: play_apart(attempt, where) for name, attempt in wanted.items()}, sys.stdout)
 
 

@@ -12,17 +12,17 @@ _bldr() {
     case "$verb" in
         run)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
-            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --cpu-time --memory --processes --file-size --open-files --hostname --uid --require --allow-degraded --json"
+            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress"
             command=yes
             words="" ;;
         shell)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
-            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --cpu-time --memory --processes --file-size --open-files --hostname --uid --require --allow-degraded"
+            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
             command=yes
             words="" ;;
         plan)
             flags="--allow-userns --json -h --help"
-            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --cpu-time --memory --processes --file-size --open-files --hostname --uid --require --allow-degraded"
+            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
             command=yes
             words="" ;;
         doctor)
@@ -76,15 +76,31 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --timeout)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --silence)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --cpu-time)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --memory)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --processes)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --max-children)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --file-size)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --disk-io)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --disk-rate)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --network-io)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --cpus)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --cpu-weight)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --open-files)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --core-size)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --hostname)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
@@ -96,6 +112,12 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --json)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
+        --report)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
+        --profile)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
+        --progress)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "plain rich none" -- "$word")); return; fi ;;
     esac
     if [[ "$word" == -* ]]; then
         COMPREPLY=($(compgen -W "$flags $values" -- "$word"))

@@ -35,17 +35,28 @@ _bldr() {
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
                 '*--allow-host=[let connections to this host out; without it there is no network but loopback]:HOST\[\:PORT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
-                '--cpu-time=[CPU seconds that each process may use]:DURATION: ' \
-                '--memory=[memory of all processes together]:SIZE: ' \
-                '--processes=[number of processes at the same time]:N: ' \
+                '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
+                '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
+                '--memory=[memory of all processes together (default\: 4G)]:SIZE: ' \
+                '--processes=[processes and threads at the same time (default\: 128)]:N: ' \
+                '--max-children=[processes and threads beside the first one]:N: ' \
                 '--file-size=[largest file that may be written]:SIZE: ' \
+                '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
+                '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \
+                '--network-io=[bytes over the network in all]:SIZE: ' \
+                '--cpus=[how many CPUs may be used\: 0.5, 2]:CPUS: ' \
+                '--cpu-weight=[share of busy CPUs, 1 to 10000 (others have 100)]:N: ' \
                 '--open-files=[open files of each process]:N: ' \
+                '--core-size=[largest core file (default\: none)]:SIZE: ' \
                 '--hostname=[host name inside (default\: bldr)]:NAME: ' \
                 '--uid=[user and group id inside (default\: 0)]:N: ' \
                 '--allow-userns[let the command make user namespaces, to nest sandboxes]' \
                 '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
                 '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
                 '--json=[write the result, with its receipt, to FILE]:FILE:_files' \
+                '--report=[draw the run as a page that needs nothing but a browser\: processes, memory, CPU, disk over time]:FILE.html:_files' \
+                '--profile=[write the run in the Chrome trace format, for Perfetto]:FILE.json:_files' \
+                '--progress=[show time, CPU, memory and processes\: rich (a live line; default on a terminal), plain (a line now and then) or none]:MODE:(plain rich none)' \
                 '(-v --verbose)'{-v,--verbose}'[show the receipt afterwards\: each guarantee and what enforced it]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' \
@@ -65,11 +76,19 @@ _bldr() {
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
                 '*--allow-host=[let connections to this host out; without it there is no network but loopback]:HOST\[\:PORT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
-                '--cpu-time=[CPU seconds that each process may use]:DURATION: ' \
-                '--memory=[memory of all processes together]:SIZE: ' \
-                '--processes=[number of processes at the same time]:N: ' \
+                '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
+                '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
+                '--memory=[memory of all processes together (default\: 4G)]:SIZE: ' \
+                '--processes=[processes and threads at the same time (default\: 128)]:N: ' \
+                '--max-children=[processes and threads beside the first one]:N: ' \
                 '--file-size=[largest file that may be written]:SIZE: ' \
+                '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
+                '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \
+                '--network-io=[bytes over the network in all]:SIZE: ' \
+                '--cpus=[how many CPUs may be used\: 0.5, 2]:CPUS: ' \
+                '--cpu-weight=[share of busy CPUs, 1 to 10000 (others have 100)]:N: ' \
                 '--open-files=[open files of each process]:N: ' \
+                '--core-size=[largest core file (default\: none)]:SIZE: ' \
                 '--hostname=[host name inside (default\: bldr)]:NAME: ' \
                 '--uid=[user and group id inside (default\: 0)]:N: ' \
                 '--allow-userns[let the command make user namespaces, to nest sandboxes]' \
@@ -94,11 +113,19 @@ _bldr() {
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
                 '*--allow-host=[let connections to this host out; without it there is no network but loopback]:HOST\[\:PORT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
-                '--cpu-time=[CPU seconds that each process may use]:DURATION: ' \
-                '--memory=[memory of all processes together]:SIZE: ' \
-                '--processes=[number of processes at the same time]:N: ' \
+                '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
+                '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
+                '--memory=[memory of all processes together (default\: 4G)]:SIZE: ' \
+                '--processes=[processes and threads at the same time (default\: 128)]:N: ' \
+                '--max-children=[processes and threads beside the first one]:N: ' \
                 '--file-size=[largest file that may be written]:SIZE: ' \
+                '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
+                '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \
+                '--network-io=[bytes over the network in all]:SIZE: ' \
+                '--cpus=[how many CPUs may be used\: 0.5, 2]:CPUS: ' \
+                '--cpu-weight=[share of busy CPUs, 1 to 10000 (others have 100)]:N: ' \
                 '--open-files=[open files of each process]:N: ' \
+                '--core-size=[largest core file (default\: none)]:SIZE: ' \
                 '--hostname=[host name inside (default\: bldr)]:NAME: ' \
                 '--uid=[user and group id inside (default\: 0)]:N: ' \
                 '--allow-userns[let the command make user namespaces, to nest sandboxes]' \

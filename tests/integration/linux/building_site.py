@@ -10,12 +10,14 @@ import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from bldr import EnvSet, HermeticExecutor, HermeticSpecBuilder, SandboxSpec
 from bldr.model.value import replace
+from bldr.sandbox.select import lower_backend_for
 from tests.capabilities import SYSTEM_PYTHON, UNPRIVILEGED_ID
 
-__all__ = ["PATIENCE", "LibrarySite", "Site", "UnprivilegedSite", "fingerprint"]
+__all__ = ["PATIENCE", "LandlockSite", "LibrarySite", "Site", "UnprivilegedSite", "fingerprint"]
 
 PATIENCE = 600  # seconds
 
@@ -39,7 +41,6 @@ print(json.dumps({
 }))
 """
 POSSIBLE = {"read": "done", "write": "done", "connect": "done"}
-IMPOSSIBLE = {"read": "ENOENT", "write": "EROFS", "connect": "ECONNREFUSED"}
 
 
 class Site:
@@ -49,6 +50,8 @@ class Site:
         directory: An empty directory outside /tmp that the builder can reach.
         uid: Whom everything belongs to.
     """
+
+    impossible: ClassVar[dict[str, str]] = {"read": "ENOENT", "write": "EROFS", "connect": "ECONNREFUSED"}
 
     def __init__(self, directory: Path, uid: int) -> None:
         self.uid = uid
@@ -84,7 +87,7 @@ class Site:
         present = sorted(path for path in self.output.rglob("*") if path.is_symlink() or not path.is_dir())
         assert sorted(made) == present
         assert {path.lstat().st_uid for path in present} == {self.uid}
-        assert self._trespass(inside=True) == IMPOSSIBLE
+        assert self._trespass(inside=True) == self.impossible
         return present
 
     def run_inside(self, argv: Sequence[str], cwd: Path) -> list[Path]:
@@ -112,6 +115,8 @@ class Site:
 class LibrarySite(Site):
     """Whoever runs the tests builds, with the library."""
 
+    missing: tuple[str, ...] = ()
+
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, os.getuid())
 
@@ -120,21 +125,34 @@ class LibrarySite(Site):
             workspace_root=self.workspace,
             sources=self.inputs,
             output_dir=self.output,
-            temp_dir=self.workspace / "temps",
+            temp_dir=self.workspace.parent / "temps",
         )
         return replace(spec, environment=EnvSet({**spec.environment, **self.environment}))
 
+    def executor(self) -> HermeticExecutor:
+        return HermeticExecutor.create(self.specification())
+
     def run_inside(self, argv: Sequence[str], cwd: Path) -> list[Path]:
-        result = HermeticExecutor.create(self.specification()).execute(argv, cwd=cwd, timeout=PATIENCE)
+        result = self.executor().execute(argv, cwd=cwd, timeout=PATIENCE)
 
         assert result.exit_code == 0, (result.stdout[-2000:] + result.stderr[-2000:]).decode(errors="replace")
-        assert result.hermetic, result.guarantees
+        assert result.receipt.missing == self.missing, result.guarantees
         return [Path(name) for name in result.output_files]
 
     def capture(self, argv: Sequence[str], *, inside: bool) -> str:
         if inside:
-            return HermeticExecutor.create(self.specification()).execute(argv).stdout.decode()
+            return self.executor().execute(argv).stdout.decode()
         return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+class LandlockSite(LibrarySite):
+    """The same, without namespaces."""
+
+    impossible: ClassVar[dict[str, str]] = {"read": "EACCES", "write": "EACCES", "connect": "EACCES"}
+    missing = ("processes-isolated", "host-identity-hidden")
+
+    def executor(self) -> HermeticExecutor:
+        return HermeticExecutor(lower_backend_for(self.specification()))
 
 
 class UnprivilegedSite(Site):

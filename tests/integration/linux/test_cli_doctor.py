@@ -52,6 +52,27 @@ def test_this_host_can(bldr: Run, bldr_argv: list[str]) -> None:
     assert done.stdout.endswith(b"Hermetic builds are possible here.\n")
 
 
+@pytest.mark.needs("landlock-truncate")
+def test_it_says_what_can_be_had_without_namespaces(bldr_argv: list[str]) -> None:
+    script = f'echo 0 > /proc/sys/user/max_user_namespaces && exec {shlex.join(bldr_argv)} "$@"'
+    argv = ["unshare", "-Ur", "sh", "-c", script, "sh"]
+
+    status, _, document = doctor(argv)
+
+    found = document["without_namespaces"]
+    assert isinstance(found, dict)
+    assert (status, found["possible"], found["cause"]) == (1, True, "")
+    assert {"reads-confined", "processes-isolated", "host-identity-hidden"} <= set(found["allow_degraded"])
+    assert {"writes-confined", "inputs-read-only", "no-network", "ipc-isolated"} <= set(found["enforced"])
+    offer = f"--allow-degraded {','.join(found['allow_degraded'])}"
+    done = subprocess.run([*argv, "doctor"], capture_output=True, timeout=100, check=False)
+    assert offer.encode() in done.stdout
+    accepted = subprocess.run(
+        [*argv, "run", *offer.split(), "--", "true"], capture_output=True, timeout=100, check=False
+    )
+    assert (accepted.returncode, accepted.stderr) == (0, b"")
+
+
 @pytest.mark.needs("unprivileged-user", "system-python")
 def test_it_needs_no_rights(run_unprivileged: Run) -> None:
     done = run_unprivileged("-m", "bldr", "doctor")
@@ -118,7 +139,7 @@ def test_a_run_says_the_same_as_doctor(bldr_argv: list[str]) -> None:
 
     assert (done.returncode, done.stdout) == (125, b"")
     assert b"the surrounding user namespace forbids more of them" in done.stderr
-    assert b"bldr: hint: inside another sandbox of bldr: start the outer one with --allow-userns\n" in done.stderr
+    assert b"bldr: hint: inside another sandbox of bldr: start the outer one with --allow-userns" in done.stderr
 
 
 def test_a_plan_is_made_without_running(bldr: Run, host_dir: Path) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import Witness
+
 pytestmark = pytest.mark.needs("user-namespaces")
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -40,9 +42,9 @@ def test_the_status_is_the_commands_own(bldr: Run, command: list[str], status: i
 
 
 def test_a_timeout_is_told_apart_from_a_signal(bldr: Run) -> None:
-    done = bldr("run", "--timeout", "100ms", "sleep", "60")
+    done = bldr("run", "--timeout", "500ms", "sleep", "60")
 
-    assert (done.returncode, done.stdout, done.stderr) == (124, b"", b"bldr: timed out after 0.1 s\n")
+    assert (done.returncode, done.stdout, done.stderr) == (124, b"", b"bldr: timed out after 0.5 s\n")
 
 
 def test_nothing_is_added_to_the_output_and_nothing_changed(bldr: Run) -> None:
@@ -436,12 +438,12 @@ class TestSignals:
 
     def test_nothing_is_left_when_bldr_itself_is_killed(self, bldr_argv: list[str]) -> None:
         started = Started(bldr_argv, "run", "sh", "-c", "echo ready; exec sleep 4242.5")
-        started.process.kill()
-        started.end()
-        deadline = time.monotonic() + 30
-        while survivors("4242.5") and time.monotonic() < deadline:
-            time.sleep(0.01)
+        with Witness(started.process.pid) as witness:
+            started.process.kill()
+            started.end()
 
+            assert len(witness.pids) > 2
+            assert witness.survivors() == set()
         assert survivors("4242.5") == []
 
 

@@ -87,12 +87,12 @@ REFUSED: dict[str, Case] = {
     "cwd-not-visible": (lambda b, g: b, ["true"], "/nowhere", "spec.cwd-invalid", "/nowhere", 125, ["--cwd", "/nowhere"]),
     "cwd-is-a-file": (lambda b, g: b, ["true"], "/etc/passwd", "spec.cwd-invalid", "/etc/passwd", 125, ["--cwd", "/etc/passwd"]),
     "cwd-relative": (lambda b, g: b, ["true"], "somewhere", "spec.path-relative", "somewhere", 125, None),
-    "memory": (lambda b, g: b.with_limits(ResourceLimits(memory="1G")), ["true"], None, "sandbox.guarantee-unavailable", "memory", 125, ["--memory", "1G"]),
-    "processes": (lambda b, g: b.with_limits(ResourceLimits(processes=9)), ["true"], None, "sandbox.guarantee-unavailable", "process", 125, ["--processes", "9"]),
+    "memory": (lambda b, g: b.with_limits(ResourceLimits(memory="900T")), ["true"], None, "sandbox.guarantee-unavailable", "memory", 125, ["--memory", "900T"]),
+    "cpus": (lambda b, g: b.with_limits(ResourceLimits(cpus=8000)), ["true"], None, "sandbox.guarantee-unavailable", "cpus", 125, ["--cpus", "8000"]),
     "allow-hosts": (lambda b, g: b.with_network(NetworkPolicy.allow_hosts(["host.example"])), ["true"], None, "sandbox.guarantee-unavailable", "allowed hosts", 125, ["--allow-host", "host.example"]),
-    "require-unavailable": (lambda b, g: b.require("memory-limit"), ["true"], None, "sandbox.guarantee-unavailable", "memory-limit", 125, ["--require", "memory-limit"]),
+    "require-unavailable": (lambda b, g: b.require("network-allow-list"), ["true"], None, "sandbox.guarantee-unavailable", "network-allow-list", 125, ["--require", "network-allow-list"]),
     "require-mechanism": (lambda b, g: b.require("no-network", "firewall"), ["true"], None, "sandbox.guarantee-unavailable", "firewall", 125, ["--require", "no-network=firewall"]),
-    "unknown-guarantee": (lambda b, g: b.require("no-bugs"), ["true"], None, "spec.guarantee-unknown", "no-bugs", 125, ["--require", "no-bugs"]),
+    "unknown-guarantee": (lambda b, g: b.require("no-bugs"), ["true"], None, "spec.guarantee-unknown", "no-bugs", 2, ["--require", "no-bugs"]),
     "unknown-toolchain": (lambda b, g: b.with_toolchain("magic"), ["true"], None, "spec.toolchain-unknown", "magic", 125, ["--toolchain", "magic"]),
 }  # fmt: skip
 

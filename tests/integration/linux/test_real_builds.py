@@ -1,7 +1,7 @@
 """Real projects from the package registries, fetched outside and built inside.
 
-Each is built by whoever runs the tests with the library, and by a user without rights with the command line. What holds
-for every build is checked by ``Site.build``: hermetic by its receipt, inputs unchanged and read-only, everything made
+Each is built by whoever runs the tests with the library, with namespaces and without, and by a user without rights with
+the command line. What holds for every build is checked by ``Site.build``: hermetic by its receipt, inputs unchanged and read-only, everything made
 where it was declared, nothing else readable or reachable.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.linux.building_site import PATIENCE, LibrarySite, Site, UnprivilegedSite
+from tests.integration.linux.building_site import PATIENCE, LandlockSite, LibrarySite, Site, UnprivilegedSite
 
 pytestmark = [
     pytest.mark.needs("user-namespaces", "system-python"),
@@ -27,11 +27,17 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=["caller", pytest.param("unprivileged", marks=pytest.mark.needs("unprivileged-user"))])
+@pytest.fixture(
+    params=[
+        "caller",
+        pytest.param("unprivileged", marks=pytest.mark.needs("unprivileged-user")),
+        pytest.param("landlock", marks=pytest.mark.needs("landlock-truncate")),
+    ]
+)
 def site(request: pytest.FixtureRequest, host_dir: Path) -> Site:
     if request.param == "unprivileged":
         return UnprivilegedSite(host_dir, request.getfixturevalue("run_unprivileged"))
-    return LibrarySite(host_dir)
+    return LandlockSite(host_dir) if request.param == "landlock" else LibrarySite(host_dir)
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +57,8 @@ def fetch(argv: Sequence[str], directory: Path) -> None:
 
 
 def fetch_source(package: str, directory: Path) -> Path:
-    """Fetch and unpack the upstream archive of a Debian source package."""
-    fetch(["apt-get", "-qq", "source", "--download-only", package], directory)
+    """Fetch and unpack the upstream archive of a Debian source package, and nothing else of it."""
+    fetch(["apt-get", "-qq", "source", "--tar-only", package], directory)
     (archive,) = directory.glob(f"{package}_*.orig.tar.*z")
     (directory / "unpacked").mkdir()
     fetch(["tar", "-x", "-f", str(archive)], directory / "unpacked")

@@ -14,6 +14,7 @@ from bldr.cli.request import Request, request, split_mapping
 from bldr.cli.settings import Settings
 from bldr.cli.verbs import RUN
 from bldr.errors import OverlappingPathsError, SpecError
+from bldr.model.limits import ResourceLimits
 from bldr.model.spec import Access
 
 
@@ -149,7 +150,7 @@ def test_a_variable_without_a_name_is_refused_by_the_spec() -> None:
 
 
 def test_flags_win_over_settings_and_settings_over_defaults() -> None:
-    settings = Settings(memory=1 << 30, cpu_time=60.0, hosts=("a.example",))
+    settings = Settings(limits=ResourceLimits(memory="1G", cpu_time="60s"), hosts=("a.example",))
 
     limits = asked("--memory", "2G", settings=settings).spec.limits
 
@@ -166,7 +167,7 @@ def test_every_limit_has_an_option() -> None:
 
     assert (limits.cpu_time, limits.processes, limits.file_size, limits.open_files) == (90.0, 9, 1 << 20, 99)
     assert asked("--timeout", "1.5s").timeout == 1.5
-    assert asked("--tmp-size", "1G").spec.tmp_size == 1 << 30
+    assert asked("--tmp-size", "1G").spec.limits.tmp_size == 1 << 30
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from bldr.cli.options import UsageError
 from bldr.cli.settings import FILE_NAME, KEYS, Settings, load
+from bldr.model.limits import ResourceLimits
 
 
 def refused(environment: dict[str, str], directory: str = "") -> tuple[str, str]:
@@ -36,6 +37,11 @@ def test_each_variable_is_read() -> None:
             "BUILDER_HERMETIC_MEMORY": "2G",
             "BUILDER_HERMETIC_CPU_TIME": "1800s",
             "BUILDER_HERMETIC_PROCESSES": "64",
+            "BUILDER_HERMETIC_TMP_SIZE": "64M",
+            "BUILDER_HERMETIC_CPUS": "1.5",
+            "BUILDER_HERMETIC_MAX_CHILDREN": "0",
+            "BUILDER_HERMETIC_TIMEOUT": "1m",
+            "BUILDER_HERMETIC_SILENCE": "5",
             "BUILDER_HERMETIC_DEBUG": "yes",
         },
         "",
@@ -45,9 +51,10 @@ def test_each_variable_is_read() -> None:
         hermetic=False,
         hermetic_origin="BUILDER_HERMETIC",
         hosts=("example.com", "10.0.0.1:80"),
-        memory=2 << 30,
-        cpu_time=1800.0,
-        processes=64,
+        limits=ResourceLimits(memory="2G", cpu_time="30m", processes=64, tmp_size="64M", cpus=1.5),
+        max_children=0,
+        timeout=60.0,
+        silence=5.0,
         debug=True,
     )
 
@@ -99,7 +106,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
     settings = load({"BUILDER_HERMETIC_MEMORY": "2G"}, directory)
 
-    assert (settings.memory, settings.processes) == (2 << 30, 5)
+    assert (settings.limits.memory, settings.limits.processes) == (2 << 30, 5)
 
 
 def test_the_nearest_file_on_the_way_up_is_read_and_no_other(tmp_path: Path) -> None:
@@ -109,7 +116,7 @@ def test_the_nearest_file_on_the_way_up_is_read_and_no_other(tmp_path: Path) -> 
 
     settings = load({}, str(tmp_path / "a" / "b" / "c"))
 
-    assert (settings.memory, settings.processes) == (3 << 30, None)
+    assert (settings.limits.memory, settings.limits.processes) == (3 << 30, None)
 
 
 def test_a_file_holds_comments_blank_lines_spaces_and_quotes(tmp_path: Path) -> None:
@@ -117,7 +124,7 @@ def test_a_file_holds_comments_blank_lines_spaces_and_quotes(tmp_path: Path) -> 
 
     settings = load({}, written(tmp_path, text))
 
-    assert (settings.memory, settings.hosts, settings.hermetic) == (1 << 30, ("example.com",), False)
+    assert (settings.limits.memory, settings.hosts, settings.hermetic) == (1 << 30, ("example.com",), False)
     assert settings.hermetic_origin == f"{tmp_path}/{FILE_NAME}:5: BUILDER_HERMETIC"
 
 

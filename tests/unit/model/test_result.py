@@ -126,12 +126,21 @@ def test_a_result_becomes_json_whatever_bytes_are_in_it() -> None:
             "peak_memory": 4096,
             "disk_read": None,
             "disk_write": None,
+            "processes": None,
+            "peak_processes": None,
+            "context_switches": None,
+            "stalled": None,
+            "network": None,
+            "measured_by": "",
         },
-        "violations": [{"kind": "memory", "message": "too much", "actual": 2.0, "limit": 1.0}],
+        "violations": [
+            {"kind": "memory", "message": "too much", "actual": 2.0, "limit": 1.0, "time": 0.0, "pid": 0, "argv": []}
+        ],
         "denials": [{"kind": "read", "subject": "/etc/\\xfe", "message": "not declared", "pid": 4}],
         "receipt": {"hermetic": False, "backend": "", "guarantees": [], "notes": []},
         "output_files": ["/w/out/\\xff"],
         "reads": ["/w/a"],
+        "post_mortem": None,
         "started_at": 1.5,
         "duration": 2.5,
     }

@@ -49,7 +49,7 @@ def test_nothing_is_declared_at_the_start() -> None:
     assert spec.environment == EnvSet()
     assert spec.limits == ResourceLimits.hermetic()
     assert spec.process == ProcessPolicy.hermetic()
-    assert (spec.toolchain, spec.hostname, spec.uid, spec.tmp_size) == ("none", "bldr", 0, None)
+    assert (spec.toolchain, spec.hostname, spec.uid, spec.limits.tmp_size) == ("none", "bldr", 0, None)
 
 
 def test_every_setting_arrives_in_the_spec() -> None:
@@ -69,11 +69,11 @@ def test_every_setting_arrives_in_the_spec() -> None:
         .build()
     )
 
-    assert spec.limits == limits
+    assert spec.limits == limits.merge(ResourceLimits(tmp_size="64M"))
     assert spec.process == policy
     assert [str(endpoint) for endpoint in spec.network.endpoints] == ["github.com"]
     assert dict(spec.environment) == {"A": "1", "B": "3"}
-    assert (spec.hostname, spec.uid, spec.tmp_size) == ("box", 1000, 64 * 2**20)
+    assert (spec.hostname, spec.uid, spec.limits.tmp_size) == ("box", 1000, 64 * 2**20)
     assert spec.allow_degraded == {Guarantee.NO_NETWORK, Guarantee.NETWORK_ALLOW_LIST, Guarantee.MEMORY_LIMIT}
     assert spec.require == ((Guarantee.WRITES_CONFINED, "mount namespace"),)
     assert create().with_limits(limits).build().limits == limits
@@ -324,7 +324,7 @@ def test_a_guarantee_that_is_unknown_is_refused_with_the_nearest_name() -> None:
             declare("no-netwrk")
 
         assert caught.value.code == "spec.guarantee-unknown"
-        assert caught.value.hint == "did you mean no-network?"
+        assert caught.value.hint == "did you mean no-network or network?"
 
 
 def test_a_guarantee_cannot_be_required_and_allowed_to_be_weaker() -> None:

@@ -165,6 +165,7 @@ def test_the_limits_of_the_host_do_not_show() -> None:
         steps.SetLimit("core", 0, 0),
         steps.SetLimit("nofile", 4096, 65536),
         steps.SetLimit("stack", 8 << 20, None),
+        steps.SetLimit("nproc", 130, 130),  # 128, init, and the one that is too many
     ]
 
 

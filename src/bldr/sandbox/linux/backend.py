@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-from bldr.errors import InvalidCommandError, SandboxSetupError
+from bldr.errors import SandboxSetupError
 from bldr.model.receipt import Guarantee
+from bldr.model.value import replace
 from bldr.sandbox.linux import guarantees
-from bldr.sandbox.linux.launcher import encode_command, encode_plan, encode_request, shared_launcher, unavailable
+from bldr.sandbox.linux.launcher import shared_launcher
 from bldr.sandbox.linux.plan import compile as compile_plan
+from bldr.sandbox.linux.requests import encode_command, encode_plan, encode_request
 from bldr.sandbox.linux.running import LinuxSandbox
 from bldr.sandbox.linux.steps import MountScratch
 from bldr.sandbox.resolve import resolve
@@ -16,8 +18,9 @@ from bldr.sandbox.resolve import resolve
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.errors import BldrError
+    from bldr.model.limits import ResourceLimits
     from bldr.model.spec import SandboxSpec
-    from bldr.sandbox.linux.launcher import Launcher
+    from bldr.sandbox.linux.launcher import Groups, Launcher
     from bldr.sandbox.linux.plan import Plan
     from bldr.sandbox.protocol import Streams
     from bldr.sandbox.resolved import ResolvedSpec
@@ -25,11 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "LinuxBackend"]
 
 NAME = "linux-namespaces"
-# Stages that no spec can influence: what fails there fails for every sandbox on this host.
-_STAGES_OF_THE_HOST = (
-    "namespaces", "map-identity", "private-mounts", "new-root", "proc", "devices", "pivot", "loopback-up", "seccomp",
-    "landlock",
-)  # fmt: skip
 
 
 class LinuxBackend:
@@ -45,9 +43,9 @@ class LinuxBackend:
     """
 
     def __init__(self, spec: SandboxSpec, launcher: Launcher | None = None) -> None:
-        guarantees.refuse_unavailable(spec)
-        self.spec = spec
         self.launcher = launcher or shared_launcher()
+        guarantees.refuse_unavailable(spec, self._groups)
+        self.spec = spec
         self.resolved: ResolvedSpec = resolve(spec)
         self.plan: Plan = compile_plan(self.resolved)
         wired = [(step, step.encode()) for step in self.plan.steps]
@@ -55,10 +53,18 @@ class LinuxBackend:
         self._payload = encode_plan([fields for _, fields in wired if fields])
         self._temps = [step for step in self._wired if isinstance(step, MountScratch)]
         self._env = tuple(os.fsencode(f"{name}={text}") for name, text in spec.environment.items())
+        self._disks: list[str] = []
         self._flags = (b"host-proc",) if Guarantee.PROCESSES_ISOLATED in spec.allow_degraded else ()
 
     def start(
-        self, argv: tuple[str, ...], cwd: str, streams: Streams, *, terminal: bool, timeout: bool
+        self,
+        argv: tuple[str, ...],
+        cwd: str,
+        streams: Streams,
+        *,
+        terminal: bool,
+        until: float | None,
+        silence: bool,
     ) -> LinuxSandbox:
         """Start a command.
 
@@ -67,34 +73,63 @@ class LinuxBackend:
             cwd: Inside directory.
             streams: Its standard streams.
             terminal: Give it a terminal of its own instead of the streams.
-            timeout: Whether a wall-clock timeout will be enforced; for the receipt.
+            until: Monotonic time when the wall-clock timeout passes, which the caller enforces from the start on.
+            silence: Whether silence will end the command; for the receipt.
 
         Raises:
             SandboxSetupError: A step failed.
             BackendUnavailableError: This host refuses what every sandbox needs.
             InvalidCommandError: The command or the directory is not there.
+            TimeLimitError: The timeout passed before the command was started.
         """
         command = encode_command(os.fsencode(cwd), [os.fsencode(word) for word in argv], self._env)
         flags = (*self._flags, b"terminal") if terminal else self._flags
 
         def payload(place: str) -> bytes:
             self._make_temps(place)
-            return encode_request(uid=self.spec.uid, flags=flags, place=place, plan=self._payload, command=command)
+            return encode_request(
+                uid=self.spec.uid,
+                flags=flags,
+                place=place,
+                limits=self._group_limits(),
+                plan=self._payload,
+                command=command,
+            )
 
         status = self.launcher.start((streams.stdin, streams.stdout, streams.stderr), payload)
         sandbox = LinuxSandbox(
             status,
             argv,
             failure=lambda number, operation, code, text: self._failure(number, operation, code, text, cwd),
-            receipt=lambda facts: guarantees.records(self.spec, self.plan, facts, timeout=timeout),
+            receipt=lambda facts: guarantees.records(
+                self.spec, self.plan, facts, timeout=until is not None, silence=silence
+            ),
             notes=lambda facts: guarantees.notes(self.plan, facts),
+            backend=NAME,
         )
-        try:
-            sandbox.await_start()
-        except BaseException:
-            sandbox.close()
-            raise
+        sandbox.await_start(until)
         return sandbox
+
+    def _groups(self) -> Groups:
+        self.launcher.ensure()
+        return self.launcher.groups
+
+    def _group_limits(self) -> list[tuple[bytes, bytes, bytes]]:
+        """What the sandbox's cgroup is to enforce, where it gets one."""
+        groups = self.launcher.groups
+        if not groups.path:
+            return []
+        from bldr.sandbox.linux import cgroup
+
+        if self.spec.limits.disk_rate is not None and not self._disks:
+            self._disks = cgroup.disks_of([one.host for one in self.spec.declarations if one.host])
+        return [
+            one for one in cgroup.settings(self.spec, self._disks) if cgroup.controller(one[0]) in groups.controllers
+        ]
+
+    def watched_limits(self) -> ResourceLimits:
+        """The limits that have to be looked after while a command runs."""
+        return replace(self.spec.limits, processes=self.spec.process_ceiling)
 
     def _make_temps(self, place: str) -> None:
         if not self._temps:
@@ -115,35 +150,6 @@ class LinuxBackend:
             ) from error
 
     def _failure(self, number: int, operation: str, code: int, text: str, cwd: str) -> BldrError:
-        if operation == "chdir":
-            return InvalidCommandError(
-                f"the working directory {cwd!r} is not in the sandbox: {os.strerror(code)}",
-                code="spec.cwd-invalid",
-                hint="declare it, or choose another one with --cwd",
-            )
-        if number < 0 and operation in _STAGES_OF_THE_HOST:
-            return unavailable(operation, code, text)
-        step = self._wired[number].describe() if 0 <= number < len(self._wired) else operation
-        if operation in ("landlock", "seccomp") and code:
-            return unavailable(operation, code, text)
-        hint = "the file system of an output must allow id-mapped mounts when root runs bldr; run it as another user"
-        return SandboxSetupError(
-            f"cannot {step}: {text}",
-            step=step,
-            errno=code,
-            strerror=os.strerror(code) if code else "",
-            code="sandbox.canary" if operation == "canary" else "",
-            hint=hint if "id-mapped" in text else _hint(code),
-        )
+        from bldr.sandbox.linux.failures import setup_failure
 
-
-def _hint(code: int) -> str:
-    import errno
-
-    if code in (errno.EMFILE, errno.ENFILE):
-        return "raise the limit of open files (ulimit -n)"
-    if code in (errno.ENOMEM, errno.ENOSPC, errno.EAGAIN):
-        return "free memory, disk space or processes, or run fewer at a time"
-    if code in (errno.ENOENT, errno.ENOTDIR):
-        return "a declared path changed while the sandbox was made; try again"
-    return ""
+        return setup_failure((number, operation, code, text), cwd=cwd, steps=self._wired)

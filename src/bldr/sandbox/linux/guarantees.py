@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from bldr.errors import GuaranteeUnavailableError
 from bldr.model.receipt import Guarantee, GuaranteeRecord
+from bldr.sandbox.linux import limits
 from bldr.sandbox.linux.steps import Bind, Canary, MountScratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.linux.launcher import Groups
     from bldr.sandbox.linux.plan import Plan
     from bldr.sandbox.linux.running import Facts
 
@@ -28,22 +32,18 @@ _MECHANISMS = {
     Guarantee.NO_NEW_PRIVILEGES: ("no-new-privs", "capabilities", "user-namespace"),
     Guarantee.SYSCALLS_FILTERED: ("seccomp",),
     Guarantee.ENVIRONMENT_SCRUBBED: ("execve",),
-    Guarantee.CPU_TIME_LIMIT: ("rlimit",),
-    Guarantee.FILE_SIZE_LIMIT: ("rlimit",),
     Guarantee.WALL_TIMEOUT: ("supervisor",),
+    Guarantee.SILENCE_TIMEOUT: ("supervisor",),
     Guarantee.TEMPS_REMOVED: ("supervisor",),
 }
-_UNITS = {"memory": "bytes", "processes": "processes", "file_size": "bytes"}
-_LIMITS = (
-    (Guarantee.MEMORY_LIMIT, "memory"),
-    (Guarantee.PROCESS_LIMIT, "processes"),
-    (Guarantee.CPU_TIME_LIMIT, "cpu_time"),
-    (Guarantee.FILE_SIZE_LIMIT, "file_size"),
-)
 
 
-def refuse_unavailable(spec: SandboxSpec) -> None:
+def refuse_unavailable(spec: SandboxSpec, groups: Callable[[], Groups]) -> None:
     """Refuse a spec that asks for something which nothing here enforces.
+
+    Args:
+        spec: What is asked for.
+        groups: Tells where cgroups are made.
 
     Raises:
         GuaranteeUnavailableError: It names the guarantee and how to go on without it.
@@ -54,16 +54,10 @@ def refuse_unavailable(spec: SandboxSpec) -> None:
             guarantee=Guarantee.NETWORK_ALLOW_LIST,
             hint="fetch what the build needs beforehand and declare it as an input, or leave the hosts out",
         )
-    for guarantee, name in _LIMITS:
-        if name in spec.limits.explicit and guarantee not in _MECHANISMS and guarantee not in spec.allow_degraded:
-            raise GuaranteeUnavailableError(
-                f"the limit {name} cannot be enforced by this version",
-                guarantee=guarantee,
-                hint=f"leave the limit out, or accept that it is not enforced: --allow-degraded {guarantee}",
-            )
+    limits.refuse_unavailable(spec, groups)
     _refuse_process_policy(spec)
     for guarantee, mechanism in spec.require:
-        enforced_by = _MECHANISMS.get(guarantee, ())
+        enforced_by = _MECHANISMS.get(guarantee) or limits.mechanisms(guarantee)
         if not enforced_by or (mechanism and mechanism not in enforced_by):
             by = f" by {mechanism}" if mechanism else ""
             offered = f"it is enforced by {', '.join(enforced_by)}" if enforced_by else "leave the requirement out"
@@ -74,12 +68,6 @@ def refuse_unavailable(spec: SandboxSpec) -> None:
 
 def _refuse_process_policy(spec: SandboxSpec) -> None:
     policy = spec.process
-    if policy.max_children is not None and Guarantee.PROCESS_LIMIT not in spec.allow_degraded:
-        raise GuaranteeUnavailableError(
-            "a limit on the number of child processes cannot be enforced by this version",
-            guarantee=Guarantee.PROCESS_LIMIT,
-            hint=f"leave max_children out, or accept that: --allow-degraded {Guarantee.PROCESS_LIMIT}",
-        )
     if not policy.kill_on_parent_exit:
         raise GuaranteeUnavailableError(
             "a sandbox cannot outlive the process that started it",
@@ -88,7 +76,9 @@ def _refuse_process_policy(spec: SandboxSpec) -> None:
         )
 
 
-def records(spec: SandboxSpec, plan: Plan, facts: Facts, *, timeout: bool) -> tuple[GuaranteeRecord, ...]:
+def records(
+    spec: SandboxSpec, plan: Plan, facts: Facts, *, timeout: bool, silence: bool
+) -> tuple[GuaranteeRecord, ...]:
     """Write the receipt of one sandbox.
 
     A canary that is possible where it must not be stops the set-up, so every canary of the plan of a sandbox that has
@@ -99,11 +89,11 @@ def records(spec: SandboxSpec, plan: Plan, facts: Facts, *, timeout: bool) -> tu
     if not spec.network.is_hermetic:
         detail = "no host can be reached: the list is not enforced, so nothing was let through"
         rows.append(GuaranteeRecord(Guarantee.NETWORK_ALLOW_LIST, asked=True, detail=detail))
-    for guarantee, name in _LIMITS:
-        if name in spec.limits.names_set:
-            rows.append(_limit_row(guarantee, name, spec))
+    rows += limits.rows(spec, facts.group_files, grouped=bool(facts.group))
     if timeout:
         rows.append(GuaranteeRecord(Guarantee.WALL_TIMEOUT, True, _MECHANISMS[Guarantee.WALL_TIMEOUT]))
+    if silence:
+        rows.append(GuaranteeRecord(Guarantee.SILENCE_TIMEOUT, True, _MECHANISMS[Guarantee.SILENCE_TIMEOUT]))
     if any(isinstance(step, MountScratch) for step in plan.steps):
         removed = facts.temps_removed
         rows.append(GuaranteeRecord(Guarantee.TEMPS_REMOVED, True, _MECHANISMS[Guarantee.TEMPS_REMOVED], removed))
@@ -128,17 +118,6 @@ def _profile_row(name: str, spec: SandboxSpec, facts: Facts, *, tried: bool) -> 
     if name == Guarantee.PROCESSES_ISOLATED and not facts.fresh_proc:
         return GuaranteeRecord(name, True, (), False, "the host's /proc is shown, because a new one is refused here")
     return GuaranteeRecord(name, True, mechanisms, tried, detail)
-
-
-def _limit_row(guarantee: str, name: str, spec: SandboxSpec) -> GuaranteeRecord:
-    asked = name in spec.limits.explicit
-    limit = (
-        f"{getattr(spec.limits, name):g} s" if name == "cpu_time" else f"{getattr(spec.limits, name)} {_UNITS[name]}"
-    )
-    if asked and guarantee in _MECHANISMS:
-        return GuaranteeRecord(guarantee, True, _MECHANISMS[guarantee], False, f"{limit} for each process")
-    what = "limit" if asked else "default"
-    return GuaranteeRecord(guarantee, asked, (), False, f"the {what} {limit} is not enforced")
 
 
 def notes(plan: Plan, facts: Facts) -> tuple[str, ...]:

@@ -13,30 +13,74 @@ import atexit
 import os
 import select
 import sys
+import time
 
 from _bldr_launcher import channel, scratch, wire
-from bldr.errors import BackendUnavailableError, SandboxLostError
+from bldr.errors import SandboxLostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Launcher", "Status", "encode_command", "encode_plan", "encode_request", "shared_launcher", "unavailable"]
+__all__ = [
+    "Groups",
+    "Launcher",
+    "Status",
+    "shared_landlock_launcher",
+    "shared_launcher",
+]
 
+_STEP = "start the launcher"
 CONTROL_FD = 3
 LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted to be
+PATIENCE = 120.0  # seconds for an answer; ten thousand inputs take half a second, a file server that wakes up many
+_LAST_WORDS = 10.0  # seconds for the end of who has been told to end; then it is killed, and its temps removed here
 
 
 class Status:
-    """The socket on which one init reports. Owned by the execution; dropping it ends the sandbox."""
+    """The socket on which one init reports. Owned by the execution; dropping it ends the sandbox.
+
+    Args:
+        fd: Descriptor of the socket.
+        patience: Seconds to wait for the first report.
+    """
 
     fd = -1  # until the constructor has come that far
     place = ""
+    _process: _Process | None = None
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, patience: float, ending: int = _signal.SIGKILL, temps: Sequence[str] = ()) -> None:
         self.place = ""  # host directory of the temps, which goes with it
+        self.temps = temps  # temps elsewhere on the host, likewise
+        self.ending = ending  # the signal that ends init and everything in the sandbox
+        self.patience = patience
+        self._process: _Process | None = None
+        self._give_up: Callable[[_Process, str], None] | None = None
         self.owner = os.getpid()
         self.fd = fd
+
+    def rest_on(self, process: _Process, place: str, give_up: Callable[[_Process, str], None]) -> None:
+        """Say who makes the sandbox, where its temps are, and whom to tell when nobody reacts."""
+        if self._process is not None:
+            self._process.places.discard(self.place)
+        process.places.add(place)
+        self._process, self.place, self._give_up = process, place, give_up
+
+    def await_report(self, until: float | None) -> bool:
+        """Wait for the first report; when time is over, see to it that a launcher that hangs goes, and return False.
+
+        Args:
+            until: Monotonic time until which it may come, if that is before the patience ends.
+        """
+        seconds = self.patience if until is None else min(self.patience, until - time.monotonic())
+        if self._process is None or self._give_up is None:
+            return False
+        if seconds > 0 and await_ready(self.fd, select.POLLIN, seconds):
+            self._process.answered = time.monotonic()
+            return True
+        if time.monotonic() >= self._process.answered + min(self.patience, _LAST_WORDS):
+            self._give_up(self._process, self.place)
+        return False
 
     def receive(self) -> tuple[list[bytes], list[int]]:
         """Return the next report and its descriptors; an empty report when init is gone.
@@ -61,7 +105,7 @@ class Status:
                 while (report := self.receive())[0]:
                     for number, fd in enumerate(report[1]):
                         if number == 0:
-                            end_process(fd)
+                            end_process(fd, self.ending)
                         os.close(fd)
             except SandboxLostError:
                 pass  # not a report: nothing to be ended by it
@@ -76,7 +120,10 @@ class Status:
         if fd >= 0:
             os.close(fd)
         if self.place and self.owner == os.getpid():
-            scratch.remove_tree(self.place)
+            for path in (*self.temps, self.place):
+                scratch.remove_tree(path)
+        if self._process is not None:
+            self._process.places.discard(self.place)
         self.place = ""
 
     def __del__(self) -> None:
@@ -84,10 +131,17 @@ class Status:
         self.abandon()
 
 
-def end_process(pidfd: int) -> None:
-    """Kill a process and wait until it is gone: a pidfd of process 1 is readable when its whole namespace is."""
+def await_ready(fd: int, events: int, seconds: float) -> bool:
+    """Wait until a descriptor is ready; False when the time is over first."""
+    poller = select.poll()
+    poller.register(fd, events)
+    return bool(poller.poll(seconds * 1000))
+
+
+def end_process(pidfd: int, ending: int) -> None:
+    """End an init and wait until it is gone: its pidfd is readable when everything in its sandbox is."""
     try:
-        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+        _signal.pidfd_send_signal(pidfd, ending)
     except ProcessLookupError:
         pass  # it has ended
     poller = select.poll()
@@ -95,19 +149,45 @@ def end_process(pidfd: int) -> None:
     poller.poll()
 
 
+class Groups:
+    """Where the launcher makes a cgroup for each sandbox; ``why`` says why it makes none when ``path`` is empty."""
+
+    __slots__ = ("controllers", "delegates", "path", "why")
+
+    def __init__(self, path: str = "", controllers: frozenset[str] = frozenset(), why: str = "") -> None:
+        self.path = path
+        self.controllers = controllers
+        self.delegates = False
+        self.why = why
+
+    @staticmethod
+    def parse(words: Sequence[bytes]) -> Groups:
+        """Read what the launcher says when it is ready."""
+        path, controllers, delegates, why = [os.fsdecode(word) for word in words]
+        groups = Groups(path, frozenset(controllers.split()), why)
+        groups.delegates = delegates == "1"
+        return groups
+
+
 class _Process:
     """One launcher process, seen from the supervisor that owns it."""
 
-    __slots__ = ("base", "control", "mode", "mounts", "owner", "pid", "pidfd")
+    __slots__ = (
+        "answered", "base", "control", "groups", "mode", "mounts", "owner", "patience", "pid", "pidfd", "places",
+    )  # fmt: skip
 
-    def __init__(self, control: int) -> None:
+    def __init__(self, control: int, patience: float) -> None:
         self.control = control
+        self.patience = patience
+        self.answered = 0.0  # monotonic time of the last sign of life
+        self.places: set[str] = set()  # of executions that have not been closed
         self.pid = 0  # until it has been started
         self.pidfd = -1
         self.mounts = -1  # /proc/self/mounts, which signals a change of the mount table; -1 without
         self.owner = os.getpid()
         self.mode = ""
         self.base = ""
+        self.groups = Groups()
 
     def greet(self) -> None:
         """Wait until it is ready.
@@ -118,17 +198,38 @@ class _Process:
         """
         if self.mode:
             return
+        if not await_ready(self.control, select.POLLIN, self.patience):
+            raise _no_answer(self.patience)
         try:
             data, _ = channel.receive(self.control, LARGEST_REPORT)
             kind, *words = wire.unpack(data) if data else (b"",)
-            if kind == b"ready" and len(words) == 2:
+            if kind == b"ready" and len(words) == 6:
+                self.groups = Groups.parse(words[2:])
                 self.base, self.mode = os.fsdecode(words[1]), words[0].decode()
+                self.answered = time.monotonic()
                 return
             if kind == b"failed" and len(words) == 4:
+                from bldr.sandbox.linux.failures import unavailable
+
                 raise unavailable(words[1].decode(), int(words[2]), os.fsdecode(words[3]))
         except ValueError as error:  # WireError, undecodable text, no number
-            raise SandboxLostError(f"the launcher broke the protocol: {error}") from error
-        raise SandboxLostError("the launcher ended before it was ready", hint="try again; then bldr doctor")
+            raise SandboxLostError(f"cannot start the launcher: it broke the protocol: {error}", step=_STEP) from error
+        raise SandboxLostError(
+            "cannot start the launcher: it ended before it was ready", step=_STEP, hint="try again; then bldr doctor"
+        )
+
+    def send(self, data: bytes, fds: list[int]) -> None:
+        """Send a request.
+
+        Raises:
+            SandboxLostError: It takes no more of them.
+        """
+        try:
+            channel.send(self.control, data, fds, wait=False)
+        except BlockingIOError:
+            if not await_ready(self.control, select.POLLOUT, self.patience):
+                raise _no_answer(self.patience) from None
+            channel.send(self.control, data, fds)
 
     def hung_up(self) -> bool:
         """Whether it has ended.
@@ -154,13 +255,22 @@ class _Process:
         poller.register(self.mounts, select.POLLPRI)  # proc(5): a change raises POLLERR and POLLPRI, once
         return bool(poller.poll(0))
 
-    def end(self) -> None:
-        """End it and everything that it has started; returns when all are gone. In a fork of its owner: forget it."""
-        for fd in (self.control, self.mounts, self.pidfd):
+    def end(self, patience: float = _LAST_WORDS) -> None:
+        """End it and everything that it has started; returns when all are gone. In a fork of its owner: forget it.
+
+        Args:
+            patience: Seconds that it may take to end by itself; then it is killed.
+        """
+        if self.control >= 0:
+            os.close(self.control)
+        own = self.owner == os.getpid() and bool(self.pid)
+        if own and self.pidfd >= 0 and not await_ready(self.pidfd, select.POLLIN, min(patience, self.patience)):
+            end_process(self.pidfd, _signal.SIGKILL)
+        for fd in (self.mounts, self.pidfd):
             if fd >= 0:
                 os.close(fd)
         self.control = self.mounts = self.pidfd = -1
-        if self.owner != os.getpid() or not self.pid:
+        if not own:
             return
         try:
             os.waitpid(self.pid, 0)
@@ -168,6 +278,10 @@ class _Process:
             pass  # reaped by somebody who waits for every child
         if self.base:
             scratch.remove_tree(self.base)  # nothing is left unless the launcher was killed
+        if self.groups.path and os.path.isdir(self.groups.path):  # as above
+            from _bldr_launcher import cgroup
+
+            cgroup.remove(self.groups.path)
 
 
 class Launcher:
@@ -178,15 +292,26 @@ class Launcher:
         entry: The launcher's program, as arguments for the interpreter; a test gives one that fails on purpose.
         scratch_parent: Host directory for temps; ``TMPDIR``, else ``/var/tmp``, else ``/tmp`` by default.
         ready: How many sandboxes are made ahead; a fork makes one, for its one command.
+        landlock: Whether its sandboxes are made without namespaces.
+        patience: Seconds that the launcher may take to answer, and a sandbox to be made.
     """
 
     def __init__(
-        self, *, forked: bool = False, entry: Sequence[str] = (), scratch_parent: str = "", ready: int = 4
+        self,
+        *,
+        forked: bool = False,
+        entry: Sequence[str] = (),
+        scratch_parent: str = "",
+        ready: int = 4,
+        landlock: bool = False,
+        patience: float = PATIENCE,
     ) -> None:
+        self._landlock = landlock
         self._forked = forked
         self._entry = tuple(entry)
         self._scratch_parent = scratch_parent
         self._ready = ready
+        self._patience = patience
         self._lock = _thread.allocate_lock()
         self._lock_owner = os.getpid()
         self._current: _Process | None = None
@@ -208,12 +333,26 @@ class Launcher:
         """The host directory that holds the temps of running sandboxes; empty when no launcher runs."""
         return self._current.base if self._current is not None else ""
 
-    def start(self, streams: tuple[int, int, int], payload: Callable[[str], bytes]) -> Status:
+    @property
+    def groups(self) -> Groups:
+        """Where cgroups are made; of no meaning before the launcher is ready."""
+        return self._current.groups if self._current is not None else Groups(why="the launcher does not run")
+
+    def without_namespaces(self) -> Launcher:
+        """Return another one of the same kind whose sandboxes are made without namespaces; it is not started yet."""
+        if self is _shared:
+            return _shared_landlock
+        return Launcher(forked=self._forked, scratch_parent=self._scratch_parent, ready=self._ready, landlock=True)
+
+    def start(
+        self, streams: tuple[int, int, int], payload: Callable[[str], bytes], *, temps: Sequence[str] = ()
+    ) -> Status:
         """Ask for a sandbox.
 
         Args:
             streams: Descriptors that become the command's standard streams.
             payload: Builds the request from this execution's scratch directory, and makes that where it is needed.
+            temps: Host directories beside it that are removed at the end; ``payload`` may add to them.
 
         Returns:
             The status socket, which owns the scratch directory as well.
@@ -223,19 +362,21 @@ class Launcher:
             SandboxLostError: No launcher can be started, or each ends at once.
         """
         ours, theirs = channel.pair()
-        status = Status(ours)
+        status = Status(ours, self._patience, wire.ENDING if self._landlock else _signal.SIGKILL, temps)
         try:
             with self._guard():  # one message; what takes long happens in the launcher
                 for attempt in ("first", "second"):
                     process = self._running()
                     self._serial += 1
-                    status.place = f"{process.base}/{self._serial}"
+                    status.rest_on(process, f"{process.base}/{self._serial}", self._give_up)
                     try:
-                        _send(process.control, payload(status.place), [theirs, *streams])
+                        _send(process, payload(status.place), [theirs, *streams])
                         break
                     except (BrokenPipeError, ConnectionResetError) as error:  # it died since _running looked
                         if attempt == "second":
-                            raise SandboxLostError("the launcher ends as soon as it is started") from error
+                            raise SandboxLostError(
+                                "cannot start the launcher: it ends as soon as it is ready", step=_STEP
+                            ) from error
         except BaseException:
             status.abandon()
             raise
@@ -303,19 +444,34 @@ class Launcher:
             old.end()
             self._retired.remove(old)
         try:
-            channel.send(process.control, b"retire")
+            channel.send(process.control, b"retire", wait=False)
         except (BrokenPipeError, ConnectionResetError):
             process.end()
-        else:
-            self._retired.append(process)
+            return
+        except BlockingIOError:
+            pass  # it hangs; stop() ends it
+        self._retired.append(process)
+
+    def _give_up(self, process: _Process, place: str) -> None:
+        """Kill a launcher that hangs, or whose init does.
+
+        Where other executions live on it, it is only replaced; it ends with the last of them, or is killed by ``stop``.
+        """
+        with self._guard():
+            if process is self._current:
+                self._retire(process)
+                self._current = None
+            if process in self._retired and not process.places - {place}:
+                self._retired.remove(process)
+                process.end(patience=0)
 
     def _start(self) -> _Process:
         parent = self._scratch_parent or scratch_parent()
         ours, theirs = channel.pair()
-        process = _Process(ours)
+        process = _Process(ours, self._patience)
         try:
             if self._forked:
-                process.pid = _fork(theirs, parent)
+                process.pid = _fork(theirs, parent, landlock=self._landlock)
             else:
                 process.mounts = _open_mounts()
                 process.pid = self._spawn(theirs, parent)
@@ -324,7 +480,7 @@ class Launcher:
             return process
         except OSError as error:
             process.end()
-            raise SandboxLostError(f"cannot start the launcher: {error.strerror}") from error
+            raise SandboxLostError(f"cannot start the launcher: {error.strerror}", step=_STEP) from error
         except BaseException:
             process.end()
             raise
@@ -334,6 +490,7 @@ class Launcher:
     def _spawn(self, theirs: int, parent: str) -> int:
         entry = self._entry or (os.path.dirname(scratch.__file__),)
         argv = [sys.executable, "-I", "-S", *entry, str(CONTROL_FD), parent, str(self._ready)]
+        argv += ["landlock"] if self._landlock else []
         with open(os.devnull, "r+b", buffering=0) as null:
             actions = [(os.POSIX_SPAWN_DUP2, null.fileno(), number) for number in (0, 1, 2)]
             actions.append((os.POSIX_SPAWN_DUP2, theirs, CONTROL_FD))
@@ -342,16 +499,24 @@ class Launcher:
             )
 
 
-def _send(control: int, request: bytes, fds: list[int]) -> None:
+def _send(process: _Process, request: bytes, fds: list[int]) -> None:
     if len(request) <= wire.LARGEST_INLINE:
-        channel.send(control, request, fds)
+        process.send(request, fds)
         return
     memfd = os.memfd_create("bldr-request", os.MFD_CLOEXEC)
     try:
         _write_all(memfd, request)
-        channel.send(control, b"memfd", [*fds, memfd])
+        process.send(b"memfd", [*fds, memfd])
     finally:
         os.close(memfd)
+
+
+def _no_answer(seconds: float) -> SandboxLostError:
+    return SandboxLostError(
+        f"cannot reach the launcher: no answer within {seconds:g} s",
+        step="reach the launcher",
+        hint="a declared path may lie on a file system that does not answer (findmnt lists them); try again",
+    )
 
 
 def _open_mounts() -> int:
@@ -361,23 +526,14 @@ def _open_mounts() -> int:
         return -1  # no /proc: the launcher will say so
 
 
-def _fork(theirs: int, parent: str) -> int:
+def _fork(theirs: int, parent: str, *, landlock: bool) -> int:
     pid = os.fork()  # noqa: TID251  the caller has one thread, see Launcher
     if pid == 0:
-        _become_launcher(theirs, parent)
+        _become_launcher(theirs, parent, landlock=landlock)
     return pid
 
 
-def unavailable(stage: str, number: int, text: str) -> BackendUnavailableError:
-    """Make the error of a stage that this host refuses for every sandbox, with the remedy for this host."""
-    from bldr.sandbox.linux.facts import read_facts
-    from bldr.sandbox.linux.remedies import explain_failure
-
-    cause, hint, code = explain_failure(stage, number, read_facts())
-    return BackendUnavailableError(f"{cause} ({text})", capability=stage, code=code, hint=hint)
-
-
-def _become_launcher(control_fd: int, parent: str) -> None:
+def _become_launcher(control_fd: int, parent: str, *, landlock: bool) -> None:
     """Turn a fork of ``bldr run`` into its launcher; never returns."""
     from _bldr_launcher import init, server
 
@@ -388,7 +544,12 @@ def _become_launcher(control_fd: int, parent: str) -> None:
         init.close_all_but(control_fd)
         os.setsid()
         os.chdir("/")
-        server.serve(control_fd, parent, ready=1, once=True)
+        kind = None
+        if landlock:
+            from _bldr_launcher.landlock_server import LandlockLauncher
+
+            kind = LandlockLauncher
+        server.serve(control_fd, parent, ready=1, once=True, kind=kind)
     finally:
         os._exit(1)
 
@@ -411,15 +572,10 @@ def scratch_parent() -> str:
             return path
     raise SandboxLostError(
         f"no directory for temps: {named or '/var/tmp'!r} is not a directory that can be written to",
+        step="make the directory for temps",
         code="sandbox.no-scratch",
         hint="set TMPDIR to a directory on a disk with room",
     )
-
-
-def encode_request(*, uid: int, flags: Sequence[bytes], place: str, plan: bytes, command: bytes) -> bytes:
-    """Encode a request; ``plan`` and ``command`` are encoded already."""
-    packed: bytes = wire.pack([wire.VERSION, b"%d" % uid, b" ".join(flags), os.fsencode(place), plan, command])
-    return packed
 
 
 def shared_launcher() -> Launcher:
@@ -427,20 +583,10 @@ def shared_launcher() -> Launcher:
     return _shared
 
 
-def encode_plan(steps: Sequence[tuple[bytes, ...]]) -> bytes:
-    """Encode the steps of a plan: each one its number of words, then the words."""
-    fields: list[bytes] = []
-    for step in steps:
-        fields.append(b"%d" % len(step))
-        fields.extend(step)
-    packed: bytes = wire.pack(fields)
-    return packed
-
-
-def encode_command(cwd: bytes, argv: Sequence[bytes], env: Sequence[bytes]) -> bytes:
-    """Encode what to execute, and where."""
-    packed: bytes = wire.pack([b"%d" % len(argv), cwd, *argv, *env])
-    return packed
+def shared_landlock_launcher() -> Launcher:
+    """Return the launcher of this process for sandboxes without namespaces."""
+    return _shared_landlock
 
 
 _shared = Launcher()
+_shared_landlock = Launcher(landlock=True)

@@ -16,11 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bldr.model.limits import ResourceLimits
     from bldr.model.spec import SandboxSpec
     from bldr.sandbox.resolved import ResolvedSpec
 
-__all__ = ["Plan", "compile"]
+__all__ = ["Plan", "compile", "first_input", "limit_steps"]
 
 _OWN_DEVICES = tuple([f"/dev/{name}" for name in ("full", "null", "random", "tty", "urandom", "zero")])
 _OWN_DIRECTORIES = ("/", "/dev", "/proc")
@@ -159,7 +158,7 @@ class _Tree:
     def _temp(self, at: str, where: str) -> Step:
         self.unseal.append(steps.Unseal(at))
         mode = 0o1777 if at in _SHARED else 0o755
-        size = self._spec.tmp_size
+        size = self._spec.limits.tmp_size
         if size is not None:
             return steps.MountTmpfs(at, size, mode, where)
         self._temps += 1
@@ -170,7 +169,7 @@ def _restrictions(spec: SandboxSpec, writable: tuple[str, ...]) -> Iterable[Step
     """Yield what is taken from the command once its files are in place."""
     if not spec.process.allow_userns:
         yield steps.ForbidUserNamespaces()
-    yield from _limits(spec.limits)
+    yield from limit_steps(spec)
     if not spec.process.allow_userns:
         # Landlock forbids every mount from then on, so a nested sandbox could not be made under it.
         yield steps.Landlock(("/dev", "/proc", *writable))
@@ -178,8 +177,14 @@ def _restrictions(spec: SandboxSpec, writable: tuple[str, ...]) -> Iterable[Step
     yield steps.FilterSystemCalls(chown=spec.uid == 0, mounts=spec.process.allow_userns)
 
 
-def _limits(limits: ResourceLimits) -> Iterable[Step]:
-    """Yield the limits that the kernel keeps for each process. Without them the host's would show in builds."""
+def limit_steps(spec: SandboxSpec, *, own_users: bool = True) -> Iterable[Step]:
+    """Yield the limits that the kernel keeps for each process. Without them the host's would show in builds.
+
+    Args:
+        spec: The limits.
+        own_users: Whether the sandbox has a user namespace, so that its processes can be counted by user.
+    """
+    limits = spec.limits
     core = limits.core_size or 0
     yield steps.SetLimit("core", core, core)
     if limits.open_files is not None:
@@ -189,6 +194,10 @@ def _limits(limits: ResourceLimits) -> Iterable[Step]:
     yield steps.SetLimit("stack", _STACK, None)
     if limits.file_size is not None:
         yield steps.SetLimit("fsize", limits.file_size, limits.file_size)
+    if spec.process_ceiling is not None and own_users:
+        # One more for init, and one more so that it is seen when somebody goes beyond; the kernel refuses the next.
+        most = spec.process_ceiling + 2
+        yield steps.SetLimit("nproc", most, most)
     if limits.cpu_time is not None and "cpu_time" in limits.explicit:
         seconds = int(-(-limits.cpu_time // 1))  # rounded up: the kernel counts whole seconds
         yield steps.SetLimit("cpu", seconds, seconds + _CPU_GRACE)
@@ -198,7 +207,7 @@ def _canaries(resolved: ResolvedSpec) -> Iterable[Step]:
     if resolved.canary:
         yield steps.Canary(Guarantee.READS_CONFINED, "absent", resolved.canary)
     yield steps.Canary(Guarantee.WRITES_CONFINED, "readonly", "/")
-    given = _first_input(resolved)
+    given = first_input(resolved)
     if given:
         yield steps.Canary(Guarantee.INPUTS_READ_ONLY, "readonly", given)
     if resolved.spec.network.is_hermetic:
@@ -210,7 +219,7 @@ def _canaries(resolved: ResolvedSpec) -> Iterable[Step]:
     yield steps.Canary(Guarantee.SYSCALLS_FILTERED, "filtered")
 
 
-def _first_input(resolved: ResolvedSpec) -> str:
+def first_input(resolved: ResolvedSpec) -> str:
     """Return the place of a bound input: best a directory of the caller, whose files no permission protects."""
     rebuilt = {graft.at for graft in resolved.grafts}
     best, rank = "", 0

@@ -139,7 +139,7 @@ def _finding(mechanism: _Mechanism, answers: Mapping[str, tuple[str, str]], fact
 
 
 def _cgroup(facts: HostFacts) -> Finding:
-    """Told and not tried: nothing of this release uses cgroups."""
+    """Told and not tried: the launcher tries it, and a limit that is refused says what was in the way."""
     controllers = ", ".join(facts.controllers) or "no controllers"
     return Finding(
         "cgroup",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_failure"]
 
-_NEWEST_NEEDED = (5, 10)
+_NEWEST_NEEDED = "5.10"
 
 # The stages of making a sandbox, by the names that the launcher reports. "user-namespace" is the part of "namespaces"
 # that a probe can try alone.
@@ -331,6 +331,12 @@ def _seccomp(errno: int) -> Explanation:
             "use a kernel with CONFIG_SECCOMP_FILTER=y (every distribution kernel has it)",
             "sandbox.kernel-too-old",
         )
+    if errno == errnos.EBUSY:
+        return (
+            "another program answers system calls here already, and there can be only one",
+            "run bldr outside of the container or tracer that does it",
+            "sandbox.setup",
+        )
     return _unknown("seccomp", errno)
 
 
@@ -351,9 +357,13 @@ def _idmap(errno: int) -> Explanation:
 def _old_kernel(what: str, since: str, facts: HostFacts, *, code: str = "sandbox.kernel-too-old") -> Explanation:
     return (
         f"{what} came with Linux {since}, and this is {facts.kernel or 'older'}",
-        f"use Linux {_NEWEST_NEEDED[0]}.{_NEWEST_NEEDED[1]} or later",
+        f"use Linux {max(since, _NEWEST_NEEDED, key=_numbers)} or later",
         code,
     )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".")]
 
 
 def _unknown(stage: str, errno: int) -> Explanation:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import _signal
 import os
+import select
+import time
 
-from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, SandboxSetupError
+from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, SandboxSetupError, TimeLimitError
+from bldr.model.value import replace
 from bldr.sandbox.linux.launcher import end_process
 from bldr.sandbox.protocol import Ended
 
@@ -15,16 +18,22 @@ if TYPE_CHECKING:
 
     from bldr.model.receipt import GuaranteeRecord
     from bldr.sandbox.linux.launcher import Status
+    from bldr.sandbox.protocol import Meter
 
 __all__ = ["Facts", "LinuxSandbox"]
+
+_BLOCK = 512  # bytes of a block of ru_inblock and ru_oublock (getrusage(2), task_io_accounting_ops.h)
+_STEP = "start the init"
 
 
 class Facts:
     """What only the sandbox itself could say about its own making."""
 
-    __slots__ = ("ended_clean", "fresh_proc", "landlock_abi", "temps_removed", "unmapped")
+    __slots__ = ("ended_clean", "fresh_proc", "group", "group_files", "landlock_abi", "temps_removed", "unmapped")
 
     def __init__(self) -> None:
+        self.group = ""  # directory of the cgroup; empty without one
+        self.group_files: frozenset[str] = frozenset()  # those that were written into
         self.landlock_abi = 0
         self.fresh_proc = True
         self.unmapped: tuple[int, ...] = ()
@@ -41,6 +50,7 @@ class LinuxSandbox:
         failure: Makes the error of a step that failed, from its number, operation, errno and text.
         receipt: Makes the records from the facts.
         notes: Makes the remarks from the facts.
+        backend: The name of the backend.
     """
 
     def __init__(
@@ -51,28 +61,62 @@ class LinuxSandbox:
         failure: Callable[[int, str, int, str], BldrError],
         receipt: Callable[[Facts], tuple[GuaranteeRecord, ...]],
         notes: Callable[[Facts], tuple[str, ...]],
+        backend: str,
     ) -> None:
         self._status = status
         self._argv = argv
         self._failure = failure
         self._receipt = receipt
         self._notes = notes
+        self.backend = backend
         self._facts = Facts()
         self._pidfd = -1
         self._killed = False
         self._ended: Ended | None = None
+        self._meter: Meter | None = None  # of the cgroup
         self.terminal_fd = -1
 
-    def await_start(self) -> None:
-        """Wait until the command has been started.
+    def await_start(self, until: float | None) -> None:
+        """Wait until the command has been started; what there is of the sandbox is released when it cannot be.
+
+        Args:
+            until: Monotonic time when the timeout of the execution passes.
 
         Raises:
+            TimeLimitError: The timeout passed first.
             SandboxSetupError: A step failed. Nothing ran.
             InvalidCommandError: The command is not there or cannot be executed.
             SandboxLostError: Init died without a word.
         """
-        items, fds = self._status.receive()
+        try:
+            self._await_report(until)
+        except BaseException:
+            self.close()
+            raise
+
+    def _next_report(self, until: float | None) -> tuple[list[bytes], list[int]]:
+        if not self._status.await_report(until):
+            if until is not None and time.monotonic() >= until:
+                raise TimeLimitError("timed out before the command was started", hint="allow more time for the sandbox")
+            raise SandboxLostError(
+                f"cannot {_STEP}: the sandbox was not made within {self._status.patience:g} s",
+                step=_STEP,
+                hint="a declared path may lie on a file system that does not answer (findmnt lists them)",
+            )
+        try:
+            return self._status.receive()
+        except SandboxLostError as error:
+            raise SandboxLostError(f"cannot {_STEP}: {error}", step=_STEP) from error
+
+    def _await_report(self, until: float | None) -> None:
+        items, fds = self._next_report(until)
         kind = items[0] if items else b""
+        base = 0
+        if kind == b"cgroup" and len(items) >= 3 and items[2].isdigit() and not fds:
+            self._facts.group, base = os.fsdecode(items[1]), int(items[2])
+            self._facts.group_files = frozenset([os.fsdecode(name) for name in items[3:]])
+            items, fds = self._next_report(until)
+            kind = items[0] if items else b""
         if kind == b"started" and fds:
             self._pidfd, *rest = fds
             self.terminal_fd, *fds = rest or [-1]
@@ -83,6 +127,8 @@ class LinuxSandbox:
                 self._facts.landlock_abi = int(items[1])
                 self._facts.fresh_proc = items[2] == b"1"
                 self._facts.unmapped = tuple(int(number) for number in items[3:])
+                if self._facts.group:
+                    self._meter = _group_meter(self._facts.group, base)
                 return
             if kind == b"failed" and len(items) == 5:
                 raise self._failure(int(items[1]), items[2].decode(), int(items[3]), os.fsdecode(items[4]))
@@ -91,14 +137,25 @@ class LinuxSandbox:
         except ValueError as error:
             if isinstance(error, BldrError):
                 raise
-            raise SandboxLostError(f"init broke the protocol: {error}") from error
+            raise SandboxLostError(f"cannot {_STEP}: it broke the protocol: {error}", step=_STEP) from error
         if kind:
-            raise SandboxLostError(f"init broke the protocol: a report {os.fsdecode(kind)!r} of {len(items)} words")
-        raise SandboxLostError("the sandbox ended before the command was started", hint="try again")
+            what = f"a report {os.fsdecode(kind)!r} of {len(items)} words"
+            raise SandboxLostError(f"cannot {_STEP}: it broke the protocol: {what}", step=_STEP)
+        raise SandboxLostError(
+            f"cannot {_STEP}: the sandbox ended before the command was started", step=_STEP, hint="try again"
+        )
 
     def fileno(self) -> int:
         """Return the descriptor of the status socket."""
         return self._status.fd
+
+    def has_report(self) -> bool:
+        """Whether init has said that the command has ended, or is gone."""
+        if self._status.fd < 0:
+            return True
+        poller = select.poll()
+        poller.register(self._status.fd, select.POLLIN)
+        return bool(poller.poll(0))
 
     def poll(self) -> Ended | None:
         """Take one report; see :class:`bldr.sandbox.protocol.RunningSandbox`.
@@ -109,18 +166,35 @@ class LinuxSandbox:
         items, fds = self._status.receive()
         for fd in fds:
             os.close(fd)
-        if items and items[0] == b"exited" and len(items) == 5:
+        if items and items[0] == b"exited" and len(items) == 10:
             try:
-                status, user, system, peak = map(int, items[1:])
+                status, user, system, peak, blocks_in, blocks_out, switches, started, left = map(int, items[1:])
             except ValueError as error:
                 raise SandboxLostError(f"init broke the protocol: {error}") from error
             self._facts.ended_clean = True
-            self._ended = Ended(status, user / 1e6, system / 1e6, peak * 1024)
-        elif not items and self._killed:
+            self._status.temps = ()  # init has removed them, and somebody else may have made such ones
+            self._ended = Ended(
+                status,
+                user / 1e6,
+                system / 1e6,
+                peak * 1024,
+                disk_read=blocks_in * _BLOCK,
+                disk_write=blocks_out * _BLOCK,
+                processes=started if started >= 0 else None,
+                context_switches=switches,
+                left=left,
+            )
+        elif not items and (self._killed or self._is_out_of_memory()):
             self._ended = Ended(None)
         else:
             raise SandboxLostError("the sandbox was ended from outside while the command ran")
+        if self._meter is not None:
+            self._ended = replace(self._ended, reading=self._meter.look()[0])
         return self._ended
+
+    def _is_out_of_memory(self) -> bool:
+        """Whether the kernel has killed everybody, our init too, because the cgroup's memory was used up."""
+        return self._meter is not None and self._meter.look()[0].out_of_memory
 
     def signal(self, number: int) -> None:
         """Send a signal to init, which passes it on to the command's process group."""
@@ -131,19 +205,23 @@ class LinuxSandbox:
                 pass  # it has ended; its report is on the way
 
     def kill(self) -> None:
-        """Kill init, and with it, by the kernel, everybody in its process namespace."""
+        """End init, and with it everybody in its namespace, or whom it has adopted; by the cgroup, all at once."""
         self._killed = True
-        self.signal(_signal.SIGKILL)
+        if self._facts.group and self._ended is None:
+            kill_group(self._facts.group)
+        self.signal(self._status.ending)
 
     def close(self) -> None:
         """Release everything; kills first when the command has not ended. Harmless the second time."""
         pidfd, self._pidfd = self._pidfd, -1  # a signal handler must not meet a closed descriptor
         if pidfd >= 0:
             if not self._facts.ended_clean and self._status.owner == os.getpid():
-                end_process(pidfd)
+                end_process(pidfd, self._status.ending)
             os.close(pidfd)
             self._status.close()
         self._status.abandon()  # closes it, too, when the start has not been reported
+        if self._facts.group and not self._facts.ended_clean and self._status.owner == os.getpid():
+            remove_group(self._facts.group)  # else the launcher does
         self._facts.temps_removed = True
         terminal, self.terminal_fd = self.terminal_fd, -1
         if terminal >= 0:
@@ -154,6 +232,14 @@ class LinuxSandbox:
         if "terminal_fd" in vars(self):  # else the constructor was interrupted
             self.close()
 
+    def meter(self) -> Meter:
+        """Return what measures the processes of the sandbox."""
+        if self._meter is not None:
+            return self._meter
+        from bldr.sandbox.linux.processes import TreeMeter, host_pid
+
+        return TreeMeter(host_pid(self._pidfd))
+
     def records(self) -> tuple[GuaranteeRecord, ...]:
         """Return what became of each guarantee."""
         return self._receipt(self._facts)
@@ -161,6 +247,32 @@ class LinuxSandbox:
     def notes(self) -> tuple[str, ...]:
         """Return remarks for people."""
         return self._notes(self._facts)
+
+
+def _group_meter(path: str, base: int) -> Meter:
+    from bldr.sandbox.linux.cgroup import Before, CgroupMeter
+
+    return CgroupMeter(path, Before.of(path, base))
+
+
+def kill_group(path: str) -> None:
+    """Kill everybody in a cgroup with one write; Linux 5.14, and before it the death of process 1 does the same."""
+    try:
+        fd = os.open(f"{path}/cgroup.kill", os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.write(fd, b"1")
+    finally:
+        os.close(fd)
+
+
+def remove_group(path: str) -> None:
+    """Remove a cgroup in which nobody is left; a failure is mended when the launcher ends."""
+    try:
+        os.rmdir(path)
+    except OSError:
+        pass
 
 
 def _not_executable(name: str, number: int, path: str) -> BldrError:

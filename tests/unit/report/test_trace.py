@@ -1,0 +1,70 @@
+"""The trace against the rules of its format."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from bldr.report import trace
+from bldr.report.html import Run
+from tests.unit.report.runs import build_run, hostile_run, tiny_run
+
+FIELDS = {
+    "M": {"name", "ph", "pid", "tid", "args"},
+    "X": {"name", "cat", "ph", "ts", "dur", "pid", "tid", "args"},
+    "C": {"name", "ph", "ts", "pid", "tid", "args"},
+    "i": {"name", "cat", "ph", "s", "ts", "pid", "tid", "args"},
+}
+METADATA = {
+    "process_name": "name",
+    "process_labels": "labels",
+    "thread_name": "name",
+    "thread_sort_index": "sort_index",
+}
+
+
+@pytest.mark.parametrize("run", [build_run(), tiny_run(), hostile_run()], ids=["build", "tiny", "hostile"])
+def test_every_event_keeps_the_rules(run: Run) -> None:
+    content = json.loads(trace.render(run.result, version="0.1.0"))
+    events = content["traceEvents"]
+
+    assert content["displayTimeUnit"] == "ms"
+    named = {event["tid"] for event in events if event["name"] == "thread_name"}
+    for event in events:
+        assert set(event) == FIELDS[event["ph"]]
+        assert type(event["pid"]) is type(event["tid"]) is int
+        assert event["tid"] in named
+        if event["ph"] == "M":
+            assert list(event["args"]) == [METADATA[event["name"]]]
+        else:
+            assert type(event["ts"]) is int
+            assert event["ts"] >= 0
+        if event["ph"] == "C":
+            assert event["args"]
+            assert all(type(number) in (int, float) for number in event["args"].values())
+        if event["ph"] == "i":
+            assert event["s"] in ("g", "p", "t")
+
+
+@pytest.mark.parametrize("run", [build_run(), hostile_run(200)], ids=["build", "hostile"])
+def test_slices_of_a_track_nest_or_follow_one_another(run: Run) -> None:
+    events = json.loads(trace.render(run.result, version="0.1.0"))["traceEvents"]
+    for tid in {event["tid"] for event in events if event["ph"] == "X"}:
+        spans = [
+            (event["ts"], event["ts"] + event["dur"]) for event in events if event["ph"] == "X" and event["tid"] == tid
+        ]
+        assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def test_every_process_and_violation_is_in_it() -> None:
+    run = build_run()
+    assert run.result.timeline is not None
+    events = json.loads(trace.render(run.result, version="0.1.0"))["traceEvents"]
+
+    assert len([event for event in events if event["ph"] == "X"]) == len(run.result.timeline.processes) + 1
+    assert [event["args"]["actual"] for event in events if event["ph"] == "i"] == [1500 << 20]
+    assert {event["name"] for event in events if event["ph"] == "C"} == {
+        "memory", "CPUs in use", "tasks", "disk, bytes a second"
+    }  # fmt: skip
