@@ -13,6 +13,7 @@ import os
 import resource
 
 from _bldr_launcher import landlock, mountinfo, seccomp, syscalls
+from _bldr_launcher.release import COUNTS_PER_NAMESPACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,22 +36,6 @@ RESOURCES = {
     b"nproc": resource.RLIMIT_NPROC,
     b"stack": resource.RLIMIT_STACK,
 }
-
-
-def counts_per_namespace(release: str) -> bool:
-    """Whether RLIMIT_NPROC counts the processes of one user namespace: since Linux 5.14, commit 21d1c5e386bc.
-
-    Before, it counted those of a user on the whole host, and would refuse processes because of strangers. No call
-    tells, and a trial would have to know who else runs with the same id.
-
-    Args:
-        release: As ``os.uname().release``.
-    """
-    numbers = release.replace("-", ".").split(".")[:2]
-    return all(number.isdigit() for number in numbers) and tuple(map(int, numbers)) >= (5, 14)
-
-
-COUNTS_PER_NAMESPACE = counts_per_namespace(os.uname().release)
 
 
 class CanaryError(OSError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from _bldr_launcher.cgroup import Hierarchy, candidates, find_hierarchy
-from _bldr_launcher.steps import counts_per_namespace
+from _bldr_launcher.release import counts_per_namespace
 from bldr import ProcessPolicy, ResourceLimits, SandboxSpecBuilder
 from bldr.sandbox.linux.cgroup import controller, disk_traffic, settings, stall, table
 from bldr.sandbox.linux.processes import parse_stat

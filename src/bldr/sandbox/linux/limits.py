@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from _bldr_launcher.steps import COUNTS_PER_NAMESPACE
+from _bldr_launcher.release import COUNTS_PER_NAMESPACE
 from bldr.errors import GuaranteeUnavailableError
 from bldr.model.receipt import Guarantee, GuaranteeRecord
 from bldr.model.value import value
