@@ -9,6 +9,7 @@ import _signal
 import time
 
 from bldr.model.result import Termination
+from bldr.model.value import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,8 +123,6 @@ class Guard:
         self.due = _NEVER
         if self._watched:
             _loop().remove(self)
-        if self._meter is not None:
-            self._meter.close()
 
     def look(self, now: float) -> None:
         """Do what is due; called by the loop, which nothing may end: what goes wrong here ends the sandbox."""
@@ -138,6 +137,9 @@ class Guard:
                 self._running.kill()
 
     def _look(self, now: float) -> None:
+        if self._running.has_report():
+            self.due = _NEVER  # it has ended, and whoever waits has not noticed yet: nothing came too late
+            return
         if now >= self._kill_at:
             self._kill_at = _NEVER
             self._running.kill()
@@ -150,9 +152,7 @@ class Guard:
     def _look_at_the_clock(self, now: float) -> None:
         if self._silence is not None and now >= self._silent_at:
             self._silent_at = max(self._begun, self._last_output()) + self._silence
-        if min(self._deadline, self._silent_at) <= now and self._running.has_report():
-            self._deadline = self._silent_at = _NEVER  # it has ended in time, and nobody has looked yet
-        elif now >= self._deadline and self._timeout is not None:
+        if now >= self._deadline and self._timeout is not None:
             self._end("wall_time", now - self._deadline + self._timeout, self._timeout)
         elif now >= self._silent_at and self._silence is not None:
             self._end("silence", now - self._silent_at + self._silence, self._silence)
@@ -162,31 +162,32 @@ class Guard:
         from bldr.execution.limits import is_near, reached
 
         started = time.thread_time()
-        reading, processes = self._measure(now - self._begun)
-        if not self.termination:
-            hit = reached(self.limits, reading)
-            if hit is not None and hit[0] == "memory" and not reading.out_of_memory:
-                hit = self._confirmed(hit, reading)
-            if hit is not None:
-                self._processes = processes or self._look_closely()
-                self._end(*hit)
+        meter = self._meter = self._meter or self._running.meter()
+        reading, processes = meter.look(closely=self._records)
+        moment = now - self._begun
+        if reading.near_memory:
+            # While the kernel holds it back: when it goes on, there may be nobody left to look at.
+            self._processes = processes or meter.look(closely=True)[1]
+            self._examine(moment)
+            meter.calm()
+        hit = None if self.termination else reached(self.limits, reading)
+        if hit is not None and hit[0] == "memory":  # shared pages count once before anybody is ended for them
+            exact = meter.proportional_memory()
+            if exact is not None:
+                reading = replace(reading, memory=exact)
+                hit = reached(self.limits, reading)
+        self._note(moment, reading, processes)
+        if hit is not None:
+            self._processes = processes or meter.look(closely=True)[1] or self._processes
+            self._end(*hit)
         pause = max(_INTERVAL, min(_SLOWEST, _COST * (time.thread_time() - started)))
-        if is_near(self.limits, reading) and self._meter is not None and self._meter.mechanism == "sampling":
+        if is_near(self.limits, reading) and meter.mechanism == "sampling":
             pause = _HASTE
         if self.limits.cpu_time is not None:  # however many CPUs there are, it cannot be used up earlier
             pause = min(pause, max(_HASTE, (self.limits.cpu_time - reading.cpu_time) / _cpus()))
         self._sample_at = now + pause
 
-    def _measure(self, moment: float) -> tuple[Reading, tuple[ProcessReading, ...]]:
-        if self._meter is None:
-            self._meter = self._running.meter()
-        reading, processes = self._meter.look(closely=self._records)
-        if reading.near_memory:
-            self._processes = processes or self._look_closely()
-            self._examine(
-                moment
-            )  # while the kernel holds it back: when it goes on, there may be nobody left to look at
-            self._meter.calm()
+    def _note(self, moment: float, reading: Reading, processes: tuple[ProcessReading, ...]) -> None:
         self.reading = reading
         self.peak_memory = max(self.peak_memory, reading.memory)
         self.peak_threads = max(self.peak_threads, reading.threads)
@@ -194,7 +195,6 @@ class Guard:
             if self._recorder is None:
                 self._recorder = self._new_recorder()
             self._recorder.add(moment, reading, processes)
-        return reading, processes
 
     def _new_recorder(self) -> Recorder:
         from bldr.execution.recorder import Recorder
@@ -204,29 +204,26 @@ class Guard:
         age = time.monotonic() - self._begun
         return Recorder(_INTERVAL, self._meter.clock() - age, self._meter.argv_of)
 
-    def _look_closely(self) -> tuple[ProcessReading, ...]:
-        return () if self._meter is None else self._meter.look(closely=True)[1]
-
-    def _confirmed(self, hit: tuple[str, float, float], reading: Reading) -> tuple[str, float, float] | None:
-        """Count shared pages once before anybody is killed for them."""
-        exact = None if self._meter is None else self._meter.proportional_memory()
-        if exact is None:
-            return hit
-        self.peak_memory = max(self.peak_memory - reading.memory, exact)
-        return (hit[0], exact, hit[2]) if exact > hit[2] else None
-
     def _end(self, kind: str, actual: float, limit: float) -> None:
         from bldr.execution.limits import violation
 
         moment = time.monotonic() - self._begun
         self._examine(moment)
-        self.violations = (violation(kind, actual, limit, time=moment, processes=self._processes),)
+        self._violate(violation(kind, actual, limit, time=moment, processes=self._processes))
         if kind in ("wall_time", "silence"):
             self.ask(Termination.TIMED_OUT)
         elif kind == "cpu_time":
             self.ask(Termination.LIMIT_REACHED)
         else:
             self.kill(Termination.LIMIT_REACHED)
+
+    def _violate(self, violation: Violation) -> None:
+        """Take note of a violation, with the arguments of who used most, as they were seen before the end."""
+        seen = () if self.post_mortem is None else self.post_mortem.processes
+        for process in seen:
+            if process.pid == violation.pid:
+                violation = replace(violation, argv=process.argv)
+        self.violations = (violation,)
 
     def _examine(self, moment: float) -> None:
         from bldr.model.timeline import PostMortem
@@ -253,7 +250,7 @@ class Guard:
 
         if not self.violations:
             moment = time.monotonic() - self._begun
-            self.violations = (violation(kind, actual, limit, time=moment, processes=self._processes),)
+            self._violate(violation(kind, actual, limit, time=moment, processes=self._processes))
             self.termination = self.termination or Termination.LIMIT_REACHED
 
 

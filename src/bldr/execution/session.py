@@ -397,7 +397,10 @@ def usage_of(ended: Ended, guard: Guard, wall_time: float) -> ResourceUsage:
 
 
 def _first(*numbers: int | None) -> int | None:
-    return next((number for number in numbers if number is not None), None)
+    for number in numbers:  # no generator: Ctrl-C in one is printed instead of raised
+        if number is not None:
+            return number
+    return None
 
 
 def _was_ended_by(signal: int, status: int, number: int | None) -> bool:

@@ -38,9 +38,6 @@ if TYPE_CHECKING:
         def calm(self) -> None:
             """Let a command that was slowed down near its memory limit go on."""
 
-        def close(self) -> None:
-            """Release what it holds."""
-
     class Backend(Protocol):
         """A spec made ready for a platform, to be started as often as wanted."""
 
@@ -100,7 +97,7 @@ if TYPE_CHECKING:
             """The controlling side of the command's terminal, which the caller owns; -1 without one."""
 
         def meter(self) -> Meter:
-            """Return what measures the processes of the sandbox; the caller closes it."""
+            """Return what measures the processes of the sandbox; it holds nothing open."""
 
         def records(self) -> tuple[GuaranteeRecord, ...]:
             """Return what became of each guarantee; complete after :meth:`close`."""

@@ -169,9 +169,6 @@ class CgroupMeter:
         finally:
             os.close(fd)
 
-    def close(self) -> None:
-        """Nothing is held open."""
-
     def _pids(self) -> list[int]:
         try:
             return [int(word) for word in read_file(f"{self._path}/cgroup.procs", 1 << 20).split()]

@@ -262,9 +262,6 @@ class TreeMeter:
     def calm(self) -> None:
         """Nobody is slowed down by sampling."""
 
-    def close(self) -> None:
-        """Nothing is held open."""
-
 
 def _proportional(pid: int) -> int:
     for line in read_file(f"/proc/{pid}/smaps_rollup", 4096).splitlines():
