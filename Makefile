@@ -15,7 +15,7 @@ LINUX_ONLY := \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
 	--exclude '/bldr/(cli/unconfined|execution/(loop|monitor|timeout))\.py$$'
 POSIX_ONLY := \
-	--exclude '/_bldr_launcher/seccomp\.py$$' \
+	--exclude '/_bldr_launcher/(pseudofile|seccomp)\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
 	--exclude '/bldr/execution/(relay|session|streams)\.py$$' \
 	--exclude '/bldr/cli/(pictures|run|settings|shell)\.py$$' \

@@ -203,6 +203,12 @@ def throwaway_kernel() -> None:
         raise UnavailableError("this kernel was not booted by tools/vmrun")
 
 
+def guest_disk() -> None:
+    """``tools/vmrun --disk`` has given the guest an empty disk."""
+    if not os.path.ismount("/tmp/disk"):
+        raise UnavailableError("no disk is mounted on /tmp/disk")
+
+
 def cgroup_layout(name: str) -> Callable[[], None]:
     """Make the probe for a layout of cgroups that ``tools/vmrun --cgroup`` made."""
 
@@ -296,6 +302,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "cgroup-root": cgroup_root,
     "cgroup-undelegated": cgroup_undelegated,
     "fish": shell("fish"),
+    "guest-disk": guest_disk,
     "idmapped-mounts": kernel("idmapped-mounts"),
     "java": java,
     "kernel-headers": kernel_headers,

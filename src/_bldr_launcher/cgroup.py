@@ -19,6 +19,8 @@ import errno
 import fcntl
 import os
 
+from _bldr_launcher.pseudofile import read, write
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +39,6 @@ __all__ = [
 
 CONTROLLERS = ("memory", "pids", "cpu", "io")  # memory first: it tells whether the place can have controllers at all
 PREFIX = "bldr-"
-_LARGEST_FILE = 65536  # bytes; cgroup.procs of a crowded cgroup may be longer, and is not read to its end
 
 
 class Hierarchy:
@@ -314,33 +315,7 @@ def _kill(path: str) -> None:
         write(f"{path}/cgroup.kill", b"1")  # Linux 5.14
         os.rmdir(path)
     except OSError:
-        pass
-
-
-def write(path: str, value: bytes) -> None:
-    """Write one value.
-
-    Raises:
-        OSError: The kernel refuses it.
-    """
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, value)
-    finally:
-        os.close(fd)
-
-
-def read(path: str) -> bytes:
-    """Read a file.
-
-    Raises:
-        OSError: It is not there, or the kernel refuses.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, _LARGEST_FILE)
-    finally:
-        os.close(fd)
+        pass  # older, or a process is ending just now: the next start finds it
 
 
 def _words(path: str) -> list[str]:

@@ -507,7 +507,7 @@ def _end_survivors() -> int:
     try:
         os.kill(-1, _signal.SIGKILL)
     except ProcessLookupError:
-        pass
+        pass  # they ended while they were counted
     while True:
         try:
             os.waitpid(-1, 0)

@@ -58,7 +58,13 @@ LANES = (
         chosen=NO_SETTINGS,
     ),
     Lane("uml-5.10-root", "uml-5.10", needs=(*BASIC, *AS_ROOT, "without-mount-setattr", "without-landlock")),
-    Lane("uml-6.1-root", "uml-6.1", needs=(*BASIC, *AS_ROOT, "c-compiler", "idmapped-mounts"), disk=64, limits=True),
+    Lane(
+        "uml-6.1-root",
+        "uml-6.1",
+        needs=(*BASIC, *AS_ROOT, "c-compiler", "guest-disk", "idmapped-mounts"),
+        disk=64,
+        limits=True,
+    ),
     Lane(
         "uml-5.10-delegated",
         "uml-5.10",

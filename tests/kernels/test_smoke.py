@@ -103,3 +103,11 @@ def test_with_landlock_the_receipt_names_it(receipt: Callable[..., Any]) -> None
     _, guarantees = receipt("--require", "writes-confined=landlock", "--", "true")
 
     assert guarantees["writes-confined"]["enforced_by"] == ["mount-namespace", "landlock"]
+
+
+@pytest.mark.needs("without-landlock")
+def test_a_layer_that_this_kernel_lacks_is_not_promised(bldr: Run, tmp_path: Path) -> None:
+    done = bldr("run", "--require", "writes-confined=landlock", "--", "true", cwd=tmp_path, timeout=100)
+
+    assert done.returncode == 125
+    assert done.stderr.startswith(b"bldr: the guarantee writes-confined cannot be enforced by landlock here\n")

@@ -271,7 +271,7 @@ def _run_command(orders: Orders, streams: dict[str, int]) -> int:
     try:
         os.kill(-1, signal.SIGKILL)
     except ProcessLookupError:
-        pass
+        pass  # nobody is left
     code = os.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code
 

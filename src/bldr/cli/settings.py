@@ -118,7 +118,7 @@ def _nearest_file(directory: str) -> tuple[int | None, str]:
             # a FIFO must not block, and a terminal must not become ours
             return os.open(path, _READ), path
         except FileNotFoundError:
-            pass
+            pass  # then one above may have it
         except OSError as error:
             raise UsageError(f"cannot read {path!r}: {error.strerror}") from error
         above = os.path.dirname(directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading  # noqa: TID253  -- not on the path of bldr run
 import time
@@ -12,7 +13,7 @@ from bldr.execution.loop import shared_loop
 from bldr.execution.recorder import Recorder
 from bldr.model.limits import parse_duration
 from bldr.model.result import ResourceUsage
-from bldr.sandbox.linux.processes import TreeMeter
+from bldr.sandbox.linux.processes import TreeMeter, argv_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ResourceMonitor", "create_monitor"]
 
 _NEVER = float("inf")
-_OURS = ("bldr-init", "bldr-launcher")
+_INIT = "bldr-init"
 
 
 class ResourceMonitor:
@@ -83,7 +84,8 @@ class ResourceMonitor:
             return target.meter()
         if isinstance(target, bool) or target <= 0:
             raise InvalidCommandError(f"{target!r} is not the number of a process", code="spec.pid-invalid")
-        os.kill(target, 0)
+        if not os.path.exists(f"/proc/{target}"):  # kill(2) would ask whose it is
+            raise ProcessLookupError(errno.ESRCH, f"there is no process {target}")
         return TreeMeter(target, includes_root=True)
 
     def snapshot(self) -> ResourceUsage:
@@ -164,12 +166,8 @@ class ResourceMonitor:
 
 
 def _is_ours(process: Stat) -> bool:
-    """Whether a process below this one is bldr's own: an init, or an interpreter that runs the launcher."""
-    if process.name in _OURS:
-        return True
-    return process.name.startswith("python") and any(
-        "_bldr_launcher" in word for word in TreeMeter.argv_of(process.pid)
-    )
+    """Whether a process below this one is bldr's own: an init, or the launcher, which has the same arguments."""
+    return process.name == _INIT or (process.name.startswith("python") and argv_of(process.pid) == (_INIT,))
 
 
 def create_monitor(limits: ResourceLimits, *, interval: Duration = 0.1) -> ResourceMonitor:

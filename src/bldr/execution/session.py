@@ -267,7 +267,7 @@ class Sandbox:
             try:
                 self._poller.unregister(fd)
             except KeyError:
-                pass
+                pass  # an interrupt came between this and what follows from it
         self._relay_fds.clear()
         for relay in self._plumbing.relays:
             fd, event = relay.wants()
@@ -304,7 +304,7 @@ class Sandbox:
             try:
                 self._poller.unregister(fd)
             except KeyError:
-                pass
+                pass  # an interrupt came between this and what follows from it
             del self._readers[fd]
         elif arrived is not None:
             arrived.append((name, chunk))

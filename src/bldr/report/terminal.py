@@ -146,7 +146,7 @@ class Progress:
         """Show again what made way."""
 
     def _speak(self, now: float) -> None:
-        raise NotImplementedError
+        """Say what there is to say."""
 
     def _facts(self, now: float) -> list[str]:
         """Elapsed, CPU, memory, processes; what is not known is left out."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -11,6 +13,7 @@ import pytest
 from bldr import (
     GuaranteeUnavailableError,
     HermeticExecutor,
+    InvalidCommandError,
     LimitReachedError,
     ProcessPolicy,
     ResourceLimits,
@@ -73,6 +76,7 @@ def test_a_memory_hog_is_ended_and_reported_as_out_of_memory(executor: HermeticE
         assert result.usage.peak_memory <= 101 * MEBIBYTE
     else:
         assert "python3" in found.message
+        assert found.argv[0] == "python3"
         assert result.post_mortem is not None
         assert [one.argv[0] for one in result.post_mortem.processes] == ["python3"]
     record = result.receipt.record("memory-limit")
@@ -281,3 +285,47 @@ def test_no_cgroup_is_left(has_cgroup: bool) -> None:
     assert bool(place) == has_cgroup
     own.stop()
     assert not place or not os.path.exists(place)
+
+
+def test_a_limit_that_is_required_and_not_set_is_refused() -> None:
+    with pytest.raises(GuaranteeUnavailableError, match="cpu-limit cannot be enforced here") as caught:
+        HermeticExecutor.create(specification().require("cpu-limit").build())
+
+    assert caught.value.hint == "set its limit"
+
+
+def test_landlock_is_not_promised_where_nested_sandboxes_rule_it_out() -> None:
+    nested = specification().with_process(ProcessPolicy(allow_userns=True)).require("writes-confined", "landlock")
+
+    with pytest.raises(GuaranteeUnavailableError, match="writes-confined cannot be enforced by landlock here"):
+        HermeticExecutor.create(nested.build())
+
+
+def test_a_monitor_watches_a_process_and_what_it_starts() -> None:
+    program = "block = bytearray(50 << 20); input()"
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {program!r}])"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as process:
+        monitor = create_monitor(ResourceLimits(memory="30M"))
+        monitor.start(process.pid)
+        seen = until(lambda: (monitor.snapshot().peak_memory or 0) > 50 * MEBIBYTE)
+        process.communicate(b"\n", timeout=BOUND)
+    usage = monitor.stop()
+
+    assert seen
+    assert [one.kind for one in monitor.violations()] == ["memory"]
+    assert usage.peak_processes == 2
+    assert (process.returncode, usage.measured_by) == (0, "sampling")
+    with pytest.raises(ProcessLookupError):
+        create_monitor(ResourceLimits()).start(process.pid)
+    with pytest.raises(InvalidCommandError):
+        create_monitor(ResourceLimits()).start(0)
+
+
+def test_a_monitor_of_everything_does_not_count_bldr_itself(executor: HermeticExecutor) -> None:
+    with create_monitor(ResourceLimits()) as monitor:
+        monitor.start()
+        assert monitor.snapshot().peak_processes == 0
+        executor.execute(["sleep", "0.5"])
+        usage = monitor.snapshot()
+
+    assert usage.peak_processes == 1

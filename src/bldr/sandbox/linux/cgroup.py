@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 
+from _bldr_launcher.pseudofile import read, write
 from bldr.errors import GuaranteeUnavailableError
-from bldr.sandbox.linux.processes import Stat, argv_of, clock, parse_stat, pressure, read_file, readings, snapshots
+from bldr.sandbox.linux.processes import Stat, argv_of, clock, parse_stat, pressure, readings, snapshots
 from bldr.sandbox.protocol import Reading
 
 TYPE_CHECKING = False
@@ -85,13 +86,13 @@ def disks_of(paths: Iterable[str]) -> list[str]:
         try:
             device = os.stat(path).st_dev
         except OSError:
-            continue
+            continue  # the plan has checked what is declared; this one has gone meanwhile
         entry = f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"
         if not os.path.exists(entry):
             continue  # in memory, over the network, or an overlay of others
         above = os.path.dirname(os.path.realpath(entry))
         number = os.path.join(above if os.path.exists(f"{entry}/partition") else entry, "dev")
-        found.add(os.fsdecode(read_file(number, 64)).strip())
+        found.add(os.fsdecode(read(number, 64)).strip())
     if not found:
         raise GuaranteeUnavailableError(
             "the limit disk_rate cannot be enforced: no declared path lies on a disk of its own",
@@ -159,19 +160,13 @@ class CgroupMeter:
         """Let a command that was slowed down near its memory limit go on."""
         self._calm = True
         try:
-            fd = os.open(f"{self._path}/memory.high", os.O_WRONLY | os.O_CLOEXEC)
-        except OSError:
-            return
-        try:
-            os.write(fd, b"max")
+            write(f"{self._path}/memory.high", b"max")
         except OSError:
             pass  # it has just been removed
-        finally:
-            os.close(fd)
 
     def _pids(self) -> list[int]:
         try:
-            return [int(word) for word in read_file(f"{self._path}/cgroup.procs", 1 << 20).split()]
+            return [int(word) for word in read(f"{self._path}/cgroup.procs", 1 << 20).split()]
         except OSError:
             return []
 
@@ -180,15 +175,15 @@ class CgroupMeter:
         found = []
         for pid in self._pids():
             try:
-                found.append(parse_stat(read_file(f"/proc/{pid}/stat", 1024)))
+                found.append(parse_stat(read(f"/proc/{pid}/stat", 1024)))
             except (OSError, ValueError):
-                continue
+                continue  # it has just ended
         here = {one.pid for one in found}
         return sorted([one for one in found if one.parent in here], key=lambda one: one.begun)
 
     def _number(self, name: str) -> int | None:
         try:
-            return int(read_file(f"{self._path}/{name}", 64))
+            return int(read(f"{self._path}/{name}", 64))
         except (OSError, ValueError):
             return None
 
@@ -206,7 +201,7 @@ class CgroupMeter:
 
     def _read(self, name: str, size: int = _SMALL_FILE) -> bytes | None:
         try:
-            return read_file(f"{self._path}/{name}", size)
+            return read(f"{self._path}/{name}", size)
         except OSError:
             return None
 
@@ -225,7 +220,7 @@ class Before:
     def of(path: str, memory: int) -> Before:
         """Look now."""
         try:
-            cpu = table(read_file(f"{path}/cpu.stat", _SMALL_FILE))
+            cpu = table(read(f"{path}/cpu.stat", _SMALL_FILE))
         except OSError:
             cpu = {}
         return Before(memory, cpu.get("user_usec", 0) / 1e6, cpu.get("system_usec", 0) / 1e6)

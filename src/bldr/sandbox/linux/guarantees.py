@@ -57,13 +57,26 @@ def refuse_unavailable(spec: SandboxSpec, groups: Callable[[], Groups]) -> None:
     limits.refuse_unavailable(spec, groups)
     _refuse_process_policy(spec)
     for guarantee, mechanism in spec.require:
-        enforced_by = _MECHANISMS.get(guarantee) or limits.mechanisms(guarantee)
+        enforced_by = _present(guarantee, spec) or limits.mechanisms(guarantee, spec)
         if not enforced_by or (mechanism and mechanism not in enforced_by):
             by = f" by {mechanism}" if mechanism else ""
-            offered = f"it is enforced by {', '.join(enforced_by)}" if enforced_by else "leave the requirement out"
+            otherwise = "set its limit" if guarantee in Guarantee.LIMITS else "leave the requirement out"
+            offered = f"it is enforced by {', '.join(enforced_by)}" if enforced_by else otherwise
             raise GuaranteeUnavailableError(
                 f"the guarantee {guarantee} cannot be enforced{by} here", guarantee=guarantee, hint=offered
             )
+
+
+def _present(guarantee: str, spec: SandboxSpec) -> tuple[str, ...]:
+    """The mechanisms that enforce a guarantee here: Landlock is not in every kernel, nor in a nested sandbox's way."""
+    mechanisms = _MECHANISMS.get(guarantee, ())
+    if LANDLOCK not in mechanisms:
+        return mechanisms
+    from bldr.sandbox.linux.landlock.offer import landlock_abi
+
+    if spec.process.allow_userns or not landlock_abi():
+        return tuple([one for one in mechanisms if one != LANDLOCK])
+    return mechanisms
 
 
 def _refuse_process_policy(spec: SandboxSpec) -> None:

@@ -102,12 +102,23 @@ def is_explicit(limit: Limit, spec: SandboxSpec) -> bool:
     return limit.name in spec.limits.explicit
 
 
-def mechanisms(name: str) -> tuple[str, ...]:
-    """The mechanisms that a guarantee of a limit may be required by, strongest first; empty for other guarantees."""
+def mechanisms(name: str, spec: SandboxSpec) -> tuple[str, ...]:
+    """The mechanisms that a limit may be required by, strongest first.
+
+    Empty for what is no limit, and for a limit that is not set: then there is nothing to enforce.
+    """
     for limit in LIMITS:
-        if limit.guarantee == name:
+        if limit.guarantee == name and value_of(limit, spec) is not None:
             return tuple([one for one in (CGROUP if limit.controller else "", limit.otherwise) if one])
     return ()
+
+
+def value_of(limit: Limit, spec: SandboxSpec) -> float | None:
+    """What is allowed; ``None`` when it is not limited."""
+    if limit.name == "processes":
+        return spec.process_ceiling
+    number: float | None = getattr(spec.limits, limit.name)
+    return number
 
 
 def _refuse_without_controller(limit: Limit, groups: Groups, what: str) -> None:
@@ -163,7 +174,7 @@ def rows(
     found = []
     replaced = replaced or {}
     for limit in LIMITS:
-        number = spec.process_ceiling if limit.name == "processes" else getattr(spec.limits, limit.name)
+        number = value_of(limit, spec)
         if number is None:
             continue
         asked = is_explicit(limit, spec)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from _bldr_launcher.pseudofile import read
 from bldr.model.timeline import ProcessSnapshot
 from bldr.model.value import value
 from bldr.sandbox.protocol import ProcessReading, Reading
@@ -24,7 +25,6 @@ __all__ = [
     "host_pid",
     "parse_stat",
     "pressure",
-    "read_file",
     "readings",
     "snapshots",
     "tree",
@@ -106,21 +106,21 @@ def tree(root: int) -> list[Stat]:
     while waiting:
         pid = waiting.pop()
         try:
-            about = parse_stat(read_file(f"/proc/{pid}/stat", _LONGEST_STAT))
+            about = parse_stat(read(f"/proc/{pid}/stat", _LONGEST_STAT))
             found.append(about)
             for task in (pid,) if about.threads == 1 else map(int, os.listdir(f"/proc/{pid}/task")):
-                fresh = [int(one) for one in read_file(f"/proc/{pid}/task/{task}/children", _LARGEST_LIST).split()]
+                fresh = [int(one) for one in read(f"/proc/{pid}/task/{task}/children", _LARGEST_LIST).split()]
                 waiting += [one for one in fresh if one not in seen]
                 seen.update(fresh)
         except (OSError, ValueError):
-            continue
+            continue  # it has just ended
     return found
 
 
 def argv_of(pid: int) -> tuple[str, ...]:
     """The arguments of a process, cut after some thousand bytes; empty when it is gone or has none."""
     try:
-        data = read_file(f"/proc/{pid}/cmdline", _LONGEST_ARGV)
+        data = read(f"/proc/{pid}/cmdline", _LONGEST_ARGV)
     except OSError:
         return ()
     return tuple([os.fsdecode(word) for word in data.rstrip(b"\0").split(b"\0")]) if data else ()
@@ -159,10 +159,10 @@ def pressure(directory: str = "/proc/pressure", suffix: str = "") -> tuple[tuple
     found = []
     for resource in ("cpu", "memory", "io"):
         try:
-            some = read_file(f"{directory}/{resource}{suffix}", 512).split()
+            some = read(f"{directory}/{resource}{suffix}", 512).split()
             found.append((resource, float(some[1].partition(b"=")[2])))
         except (OSError, IndexError, ValueError):
-            continue
+            continue  # a kernel without PSI, or one that was told not to count
     return tuple(found)
 
 
@@ -173,7 +173,7 @@ def clock() -> float:
 
 def host_pid(pidfd: int) -> int:
     """The number that the caller knows a process by; -1 when it has been reaped (pidfd_open(2))."""
-    for line in read_file(f"/proc/self/fdinfo/{pidfd}", 4096).splitlines():
+    for line in read(f"/proc/self/fdinfo/{pidfd}", 4096).splitlines():
         if line.startswith(b"Pid:"):
             return int(line.split()[1])
     return -1
@@ -247,7 +247,7 @@ class TreeMeter:
                 if not self._is_ours(one):
                     total += _proportional(one.pid)
             except (FileNotFoundError, ProcessLookupError):
-                continue
+                continue  # it has just ended
             except OSError:
                 return None
         return total
@@ -264,7 +264,7 @@ class TreeMeter:
 
 
 def _proportional(pid: int) -> int:
-    for line in read_file(f"/proc/{pid}/smaps_rollup", 4096).splitlines():
+    for line in read(f"/proc/{pid}/smaps_rollup", 4096).splitlines():
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
     return 0
@@ -273,7 +273,7 @@ def _proportional(pid: int) -> int:
 def _memory_of(one: Stat) -> tuple[int, int]:
     """Resident bytes, and how many of them are shared."""
     try:
-        fields = read_file(f"/proc/{one.pid}/statm", 256).split()
+        fields = read(f"/proc/{one.pid}/statm", 256).split()
         return int(fields[1]) * PAGE, int(fields[2]) * PAGE
     except (OSError, IndexError, ValueError):
         return one.resident, 0
@@ -284,7 +284,7 @@ def _added(disk: list[int] | None, pid: int) -> list[int] | None:
     if disk is None:
         return None
     try:
-        counters = dict([line.split(b": ") for line in read_file(f"/proc/{pid}/io", 1024).splitlines()])
+        counters = dict([line.split(b": ") for line in read(f"/proc/{pid}/io", 1024).splitlines()])
         return [disk[0] + int(counters[b"read_bytes"]), disk[1] + int(counters[b"write_bytes"])]
     except PermissionError:  # who may not trace a process is not told
         return None
@@ -294,20 +294,7 @@ def _added(disk: list[int] | None, pid: int) -> list[int] | None:
 
 def _waits_in(pid: int) -> str:
     try:
-        name = os.fsdecode(read_file(f"/proc/{pid}/wchan", 256))
+        name = os.fsdecode(read(f"/proc/{pid}/wchan", 256))
     except OSError:
         return ""
     return "" if name == "0" else name
-
-
-def read_file(path: str, size: int) -> bytes:
-    """Read the beginning of a file that the kernel makes up.
-
-    Raises:
-        OSError: It is not there, or the kernel refuses.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, size)
-    finally:
-        os.close(fd)

@@ -257,22 +257,20 @@ def _group_meter(path: str, base: int) -> Meter:
 
 def kill_group(path: str) -> None:
     """Kill everybody in a cgroup with one write; Linux 5.14, and before it the death of process 1 does the same."""
+    from _bldr_launcher.pseudofile import write
+
     try:
-        fd = os.open(f"{path}/cgroup.kill", os.O_WRONLY | os.O_CLOEXEC)
+        write(f"{path}/cgroup.kill", b"1")
     except OSError:
-        return
-    try:
-        os.write(fd, b"1")
-    finally:
-        os.close(fd)
+        pass  # older; or it has been removed, and nobody is left
 
 
 def remove_group(path: str) -> None:
-    """Remove a cgroup in which nobody is left; a failure is mended when the launcher ends."""
+    """Remove a cgroup in which nobody is left."""
     try:
         os.rmdir(path)
     except OSError:
-        pass
+        pass  # the launcher does it when it ends
 
 
 def _not_executable(name: str, number: int, path: str) -> BldrError:

@@ -52,7 +52,7 @@ def refuse_unavailable(spec: SandboxSpec) -> None:
     """
     limits.refuse_unavailable(spec, lambda: _NO_GROUPS, limits.WITHOUT_NAMESPACES)
     for guarantee, mechanism in spec.require:
-        enforced_by = _MECHANISMS.get(guarantee) or _without_groups(guarantee)
+        enforced_by = _MECHANISMS.get(guarantee) or _without_groups(guarantee, spec)
         if not enforced_by or (mechanism and mechanism not in enforced_by):
             by = f" by {mechanism}" if mechanism else ""
             raise GuaranteeUnavailableError(
@@ -62,8 +62,10 @@ def refuse_unavailable(spec: SandboxSpec) -> None:
             )
 
 
-def _without_groups(guarantee: str) -> tuple[str, ...]:
-    return tuple([name for name in limits.mechanisms(guarantee) if name not in (limits.CGROUP, "network-namespace")])
+def _without_groups(guarantee: str, spec: SandboxSpec) -> tuple[str, ...]:
+    return tuple(
+        [name for name in limits.mechanisms(guarantee, spec) if name not in (limits.CGROUP, "network-namespace")]
+    )
 
 
 def records(
