@@ -28,7 +28,7 @@ with executor.start(sys.argv[1:], stdout="relay", stderr="relay") as session:
     signal.signal(signal.SIGWINCH, lambda *_: session.follow_size())
     signal.signal(signal.SIGUSR1, lambda *_: session.ended and session.kill())
     result = session.wait()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})  # an interpreter that ends takes its handlers back
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # an interpreter that ends takes back its handlers, and not this
 sys.exit(result.exit_code)
 """
 Start = Callable[..., "subprocess.Popen[bytes]"]
