@@ -9,6 +9,7 @@ import threading  # noqa: TID253  -- not on the path of bldr run
 import time
 
 from bldr.errors import InvalidCommandError
+from bldr.execution.loop import shared_loop
 from bldr.model.limits import parse_duration
 
 TYPE_CHECKING = False
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["TimeoutEnforcer", "create_timeout_enforcer"]
 
+_NEVER = float("inf")
+
 
 class TimeoutEnforcer:
     """Watches one process and ends it when its time is up: SIGTERM, a grace, SIGKILL.
 
     The process is held by a pidfd, so a later process with the same number is never hit. Time is CLOCK_MONOTONIC: it
     stands still while the machine is suspended. A sandbox enforces its own timeout, on everything inside; this class is
-    for a single process of somebody else.
+    for a single process of somebody else. The thread that looks after executions looks after it as well.
 
     Args:
         pid: The process.
@@ -41,12 +44,11 @@ class TimeoutEnforcer:
             raise InvalidCommandError(f"{pid!r} is not the number of a process", code="spec.pid-invalid")
         self._grace = parse_duration(grace, what="grace", allow_zero=True)
         self._pidfd = os.pidfd_open(pid)
-        self._wake_reading, self._wake_writing = os.pipe2(os.O_CLOEXEC)
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._deadline = 0.0
         self._timed_out = False
         self._stopped = False
+        self.due = _NEVER
 
     def start(self, timeout: Duration) -> None:
         """Begin to count.
@@ -59,23 +61,18 @@ class TimeoutEnforcer:
         """
         seconds = parse_duration(timeout, what="timeout")
         with self._lock:
-            if self._thread is not None or self._stopped:
+            if self._deadline or self._stopped:
                 raise RuntimeError("a timeout enforcer is started once")
-            self._deadline = time.monotonic() + seconds
-            self._thread = threading.Thread(target=self._watch, name="bldr-timeout", daemon=True)
-            self._thread.start()
+            self._deadline = self.due = time.monotonic() + seconds
+        shared_loop().add(self)
 
     def stop(self) -> None:
         """Stop counting; from its return on nothing is signalled any more. Harmless the second time."""
+        shared_loop().remove(self)
         with self._lock:
-            if self._stopped:
-                return
-            self._stopped = True
-        os.write(self._wake_writing, b"x")
-        if self._thread is not None:
-            self._thread.join()
-        for fd in (self._pidfd, self._wake_reading, self._wake_writing):
-            os.close(fd)
+            if not self._stopped:
+                self._stopped = True
+                os.close(self._pidfd)
 
     def is_timed_out(self) -> bool:
         """Whether the time was up before the process ended or :meth:`stop` was called."""
@@ -91,22 +88,24 @@ class TimeoutEnforcer:
     def __exit__(self, *_error: object) -> None:
         self.stop()
 
-    def _watch(self) -> None:
-        if self._wait(self._deadline):
-            return
-        self._timed_out = True
-        self._signal(_signal.SIGTERM)
-        if not self._wait(time.monotonic() + self._grace):
-            self._signal(_signal.SIGKILL)
+    def look(self, now: float) -> None:
+        """Do what is due; called by the loop."""
+        with self._lock:
+            if self._stopped or now < self.due:
+                return
+            self.due = _NEVER
+            if self._has_ended():
+                return
+            if self._timed_out:
+                self._signal(_signal.SIGKILL)
+            else:
+                self._timed_out = True
+                self._signal(_signal.SIGTERM)
+                self.due = now + self._grace
 
-    def _wait(self, until: float) -> bool:
-        """Wait for the end of the process or for :meth:`stop`; False when the moment came first."""
+    def _has_ended(self) -> bool:
         poller = select.poll()
         poller.register(self._pidfd, select.POLLIN)
-        poller.register(self._wake_reading, select.POLLIN)
-        while (left := until - time.monotonic()) > 0:
-            if poller.poll(min(left, 86400.0) * 1000 + 1):
-                return True
         return bool(poller.poll(0))
 
     def _signal(self, number: int) -> None:
