@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 
 import pytest
@@ -122,3 +123,21 @@ def test_the_loop_notices_what_is_due_earlier() -> None:
     loop.hurry(late)
 
     assert late.done.wait(30)
+
+
+def test_no_signal_of_the_process_comes_to_the_thread_of_the_loop() -> None:
+    """Seen as a ``bldr run`` that did not notice SIGHUP: the main thread waited on."""
+    loop, masks = Loop(), Counted(1)
+    seen: list[set[int]] = []
+    look = masks.look
+
+    def watch(now: float) -> None:
+        seen.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+        look(now)
+
+    masks.look = watch  # type: ignore[method-assign]
+    loop.add(masks)
+    assert masks.done.wait(30)
+
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGCHLD} <= seen[0]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
