@@ -25,6 +25,7 @@ from bldr.errors import (
 )
 from bldr.model.environment import EnvSet
 from bldr.model.receipt import Guarantee
+from bldr.sandbox.linux import launcher as launcher_module
 from bldr.sandbox.linux.landlock.backend import LandlockBackend
 from bldr.sandbox.linux.launcher import Launcher
 from bldr.sandbox.select import lower_backend_for, weaker_guarantees
@@ -463,6 +464,43 @@ def test_a_killed_launcher_leaves_nothing_behind(daemon) -> None:
         with pytest.raises(SandboxLostError):
             session.wait(BOUND)
     wait_until_gone(pid)
+
+
+@pytest.mark.parametrize("moment", ["before the temps", "after the temps"])
+def test_a_launcher_that_ends_while_it_is_asked_is_replaced(
+    moment: str, host_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = Launcher(scratch_parent=str(host_dir), landlock=True)
+    executor = HermeticExecutor(LandlockBackend(builder().temp(host_dir / "own").build(), launcher))
+    try:
+        assert say(executor, "echo one") == "one\n"
+        first = launcher.pid
+        if moment == "before the temps":
+            os.rmdir(launcher.base)  # as it does before it is gone itself
+        else:
+            send = launcher_module._send
+
+            def send_late(process: launcher_module._Process, request: bytes, fds: list[int]) -> None:
+                if process.pid == first:
+                    raise BrokenPipeError
+                send(process, request, fds)
+
+            monkeypatch.setattr(launcher_module, "_send", send_late)
+            calls: list[str] = []
+            monkeypatch.setattr(launcher_module._Process, "hung_up", lambda self: self.pid == first and bool(calls))
+            make = LandlockBackend._make_temps
+
+            def make_temps(self: LandlockBackend, place: str, made: list[str]) -> None:
+                calls.append(place)
+                make(self, place, made)
+
+            monkeypatch.setattr(LandlockBackend, "_make_temps", make_temps)
+        assert say(executor, "echo two; ls -d $1", str(host_dir / "own")) == f"two\n{host_dir / 'own'}\n"
+        assert launcher.pid != first
+        assert not (host_dir / "own").exists()
+    finally:
+        launcher.stop()
+    assert os.listdir(host_dir) == []
 
 
 def test_a_stopped_launcher_ends_what_runs(daemon) -> None:

@@ -16,7 +16,7 @@ import sys
 import time
 
 from _bldr_launcher import channel, scratch, wire
-from bldr.errors import SandboxLostError
+from bldr.errors import SandboxLostError, SandboxSetupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,11 +120,16 @@ class Status:
         if fd >= 0:
             os.close(fd)
         if self.place and self.owner == os.getpid():
-            for path in (*self.temps, self.place):
-                scratch.remove_tree(path)
+            self.remove_temps()
+            scratch.remove_tree(self.place)
         if self._process is not None:
             self._process.places.discard(self.place)
         self.place = ""
+
+    def remove_temps(self) -> None:
+        """Remove the temps that lie elsewhere than in the scratch directory."""
+        for path in self.temps:
+            scratch.remove_tree(path)
 
     def __del__(self) -> None:
         """An exception in the wrong moment (Ctrl-C) may have left it to nobody."""
@@ -377,6 +382,12 @@ class Launcher:
                             raise SandboxLostError(
                                 "cannot start the launcher: it ends as soon as it is ready", step=_STEP
                             ) from error
+                    except SandboxSetupError:
+                        if attempt == "second" or os.path.isdir(process.base):
+                            raise
+                        self._current = None  # a launcher that ends removes its base first, and is seen alive still
+                        process.end()
+                    status.remove_temps()
         except BaseException:
             status.abandon()
             raise
