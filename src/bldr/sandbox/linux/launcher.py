@@ -22,13 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = [
-    "Groups",
-    "Launcher",
-    "Status",
-    "shared_landlock_launcher",
-    "shared_launcher",
-]
+__all__ = ["Groups", "Launcher", "Status", "shared_landlock_launcher", "shared_launcher"]
 
 _STEP = "start the launcher"
 CONTROL_FD = 3
