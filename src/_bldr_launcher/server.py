@@ -23,6 +23,7 @@ import resource
 import select
 
 from _bldr_launcher import channel, init, root, scratch, seccomp, syscalls, wire
+from _bldr_launcher.wire import SANDBOX_ID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from _bldr_launcher import cgroup
     from _bldr_launcher.kernel import Kernel
 
-__all__ = ["SANDBOX_ID", "Launcher", "serve"]
+__all__ = ["Launcher", "serve"]
 
 NAMESPACES = (
     syscalls.CLONE_NEWUSER
@@ -42,7 +43,6 @@ NAMESPACES = (
     | syscalls.CLONE_NEWUTS
     | syscalls.CLONE_NEWCGROUP
 )
-SANDBOX_ID = 1_900_000_000  # host id of inside-root when the caller is real root: above every range in use
 MOUNTING = (b"bind", b"temp")
 MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors under way by RLIMIT_NOFILE (unix(7))
 
@@ -405,10 +405,12 @@ class Launcher:
                 source = request.scratch + b"/" + arguments[0] if is_temp else arguments[0]
                 try:
                     fd, mapped = self.open_source(source, is_temp=is_temp, is_tree=is_temp or arguments[2] == b"dir")
+                    fds.append(fd)
+                    if not mapped and not is_temp and [b"unseal", arguments[1]] in [one[:2] for one in request.steps]:
+                        self.give_output(source)
                 except OSError as error:
                     failure = [b"failed", str(error.errno).encode(), os.fsencode(str(error.args[-1]))]
                     break
-                fds.append(fd)
                 marks += b"1" if mapped else b"0"
             if fds:
                 channel.send(link, wire.pack([b"trees", marks, b"1" if answer else b"0"]), fds)
@@ -460,6 +462,16 @@ class Launcher:
         if is_temp:
             os.chown(source, SANDBOX_ID, SANDBOX_ID)
         return fd, False
+
+    def give_output(self, source: bytes) -> None:
+        """Let inside-root own an output that cannot be mapped; the supervisor gives it back to the caller.
+
+        Raises:
+            OSError: The file system refuses it.
+        """
+        from _bldr_launcher import ownership
+
+        ownership.hand_over(source, self.euid, (SANDBOX_ID, SANDBOX_ID), linked=False)
 
     def isolate(self, fd: int, *, devices: bool) -> None:
         """Cut a copied tree off from the mounts it was copied from, and make set-id bits and device nodes in it dead.

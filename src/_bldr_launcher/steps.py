@@ -137,9 +137,6 @@ def _attach(state: State, at: bytes, kind: bytes, where: bytes, *, scratch: bool
     tree, mapped = state.next_tree()
     if not mapped:
         state.unmapped.append(state.number)
-        if at in state.writable and not scratch:
-            os.close(tree)
-            raise OSError(errno.EINVAL, "its file system has no id-mapped mounts")
     if at in state.writable and not scratch:
         state.held[at] = tree, where  # attached after the seal, so that each mount in it keeps its own flags
     else:

@@ -12,9 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ENDING", "LARGEST_INLINE", "VERSION", "WireError", "pack", "unpack"]
+__all__ = ["ENDING", "LARGEST_INLINE", "SANDBOX_ID", "VERSION", "WireError", "pack", "unpack"]
 
 VERSION = b"bldr-1"
+SANDBOX_ID = 1_900_000_000  # host id of inside-root when the caller is real root: above every range in use
 ENDING = 36  # a real-time signal (signal(7)): it asks an init without a process namespace to end its sandbox
 LARGEST_INLINE = 32768  # bytes; anything longer travels as a memfd, so that one datagram always fits the socket buffer
 

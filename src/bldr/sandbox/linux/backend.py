@@ -12,7 +12,7 @@ from bldr.sandbox.linux.launcher import shared_launcher
 from bldr.sandbox.linux.plan import compile as compile_plan
 from bldr.sandbox.linux.requests import encode_command, encode_plan, encode_request
 from bldr.sandbox.linux.running import LinuxSandbox
-from bldr.sandbox.linux.steps import MountScratch
+from bldr.sandbox.linux.steps import Bind, MountScratch
 from bldr.sandbox.resolve import resolve
 
 TYPE_CHECKING = False
@@ -52,6 +52,9 @@ class LinuxBackend:
         self._wired = [step for step, fields in wired if fields]
         self._payload = encode_plan([fields for _, fields in wired if fields])
         self._temps = [step for step in self._wired if isinstance(step, MountScratch)]
+        self._outputs = {
+            number: step.source for number, step in enumerate(self._wired) if isinstance(step, Bind) and step.writable
+        }
         self._env = tuple(os.fsencode(f"{name}={text}") for name, text in spec.environment.items())
         self._disks: list[str] = []
         self._flags = (b"host-proc",) if Guarantee.PROCESSES_ISOLATED in spec.allow_degraded else ()
@@ -106,6 +109,7 @@ class LinuxBackend:
             ),
             notes=lambda facts: guarantees.notes(self.plan, facts),
             backend=NAME,
+            outputs=self._outputs if self.launcher.mode == "root" else None,
         )
         sandbox.await_start(until)
         return sandbox

@@ -44,14 +44,13 @@ def setup_failure(
     step = steps[number].describe() if 0 <= number < len(steps) else step_of(operation)
     if operation in ("landlock", "seccomp", "confine") and code:
         return unavailable("landlock" if operation == "confine" else operation, code, text)
-    hint = "the file system of an output must allow id-mapped mounts when root runs bldr; run it as another user"
     return SandboxSetupError(
         f"cannot {step}: {text}",
         step=step,
         errno=code,
         strerror=os.strerror(code) if code else "",
         code="sandbox.canary" if operation == "canary" else "",
-        hint=hint if "id-mapped" in text else _hint(code),
+        hint=_hint(code),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _bldr_launcher.wire import SANDBOX_ID
 from bldr.errors import GuaranteeUnavailableError
 from bldr.model.receipt import Guarantee, GuaranteeRecord
 from bldr.sandbox.linux import limits
@@ -136,9 +137,16 @@ def _profile_row(name: str, spec: SandboxSpec, facts: Facts, *, tried: bool) -> 
 def notes(plan: Plan, facts: Facts) -> tuple[str, ...]:
     """Write the remarks of a receipt: where the caller's files could not be shown as inside-root's."""
     wired = [step for step in plan.steps if step.encode()]
-    foreign = [wired[number] for number in facts.unmapped if number < len(wired)]
     return tuple(
-        f"{step.at}: its file system has no id-mapped mounts, so files that only root can read are unreadable"
-        for step in foreign
+        f"{step.at}: its file system has no id-mapped mounts, so {_consequence(step, facts)}"
+        for step in [wired[number] for number in facts.unmapped if number < len(wired)]
         if isinstance(step, Bind)
     )
+
+
+def _consequence(step: Bind, facts: Facts) -> str:
+    if not step.writable:
+        return "files that only root can read are unreadable"
+    if step.source in facts.kept_outputs:
+        return f"what was written belongs to uid {SANDBOX_ID}: {facts.kept_outputs[step.source]}"
+    return f"what root owns in it belonged to uid {SANDBOX_ID} while the command ran"

@@ -29,7 +29,10 @@ _STEP = "start the init"
 class Facts:
     """What only the sandbox itself could say about its own making."""
 
-    __slots__ = ("ended_clean", "fresh_proc", "group", "group_files", "landlock_abi", "temps_removed", "unmapped")
+    __slots__ = (
+        "ended_clean", "fresh_proc", "group", "group_files", "kept_outputs", "landlock_abi", "temps_removed",
+        "unmapped",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.group = ""  # directory of the cgroup; empty without one
@@ -37,6 +40,7 @@ class Facts:
         self.landlock_abi = 0
         self.fresh_proc = True
         self.unmapped: tuple[int, ...] = ()
+        self.kept_outputs: dict[str, str] = {}  # that could not be given back to the caller, and why
         self.ended_clean = False
         self.temps_removed = False
 
@@ -51,6 +55,7 @@ class LinuxSandbox:
         receipt: Makes the records from the facts.
         notes: Makes the remarks from the facts.
         backend: The name of the backend.
+        outputs: Host paths of outputs that the launcher may have given to the sandbox's host id, by number of step.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class LinuxSandbox:
         receipt: Callable[[Facts], tuple[GuaranteeRecord, ...]],
         notes: Callable[[Facts], tuple[str, ...]],
         backend: str,
+        outputs: dict[int, str] | None = None,
     ) -> None:
         self._status = status
         self._argv = argv
@@ -69,8 +75,10 @@ class LinuxSandbox:
         self._receipt = receipt
         self._notes = notes
         self.backend = backend
+        self._outputs = outputs or {}
         self._facts = Facts()
         self._pidfd = -1
+        self._started = False
         self._killed = False
         self._ended: Ended | None = None
         self._meter: Meter | None = None  # of the cgroup
@@ -124,6 +132,7 @@ class LinuxSandbox:
             os.close(fd)
         try:
             if kind == b"started" and self._pidfd >= 0 and len(items) >= 3:
+                self._started = True
                 self._facts.landlock_abi = int(items[1])
                 self._facts.fresh_proc = items[2] == b"1"
                 self._facts.unmapped = tuple(int(number) for number in items[3:])
@@ -222,10 +231,28 @@ class LinuxSandbox:
         self._status.abandon()  # closes it, too, when the start has not been reported
         if self._facts.group and not self._facts.ended_clean and self._status.owner == os.getpid():
             remove_group(self._facts.group)  # else the launcher does
+        if self._outputs:
+            self._take_outputs_back()
         self._facts.temps_removed = True
         terminal, self.terminal_fd = self.terminal_fd, -1
         if terminal >= 0:
             os.close(terminal)
+
+    def _take_outputs_back(self) -> None:
+        outputs, self._outputs = self._outputs, {}
+        given = list(outputs)  # unknown if it was not started
+        if self._started:
+            given = [number for number in self._facts.unmapped if number in outputs]
+        if not given or self._status.owner != os.getpid():
+            return
+        from _bldr_launcher import ownership, wire
+
+        for path in [outputs[number] for number in given]:
+            try:
+                own = os.geteuid(), os.getegid()
+                ownership.hand_over(os.fsencode(path), wire.SANDBOX_ID, own, linked=True)
+            except OSError as error:
+                self._facts.kept_outputs[path] = error.strerror or str(error)
 
     def __del__(self) -> None:
         """An exception in the wrong moment (Ctrl-C) may have left it to nobody."""

@@ -170,9 +170,9 @@ def _map_outside(pid: int) -> None:
 
 def _outside_id() -> int:
     """The host id that the launcher maps inside-root to when it is started by root."""
-    from _bldr_launcher import server
+    from _bldr_launcher.wire import SANDBOX_ID
 
-    return int(server.SANDBOX_ID)
+    return SANDBOX_ID
 
 
 def _take_identity() -> None:
