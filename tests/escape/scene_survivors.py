@@ -38,7 +38,7 @@ def play(world: str) -> dict[str, object]:
         "verified": result.receipt.record("no-survivors").verified,
     }
     # Three of the clean-ups at once: the command ignores SIGTERM, and so does what it has left.
-    result = executor.execute([*_argv(tree, "timeout"), "stay"], timeout=1, grace=0.1)
+    result = executor.execute([*_argv(tree, "timeout"), "stay"], timeout=2, grace=0.1)
     facts["timeout"] = {
         "said": result.stdout.decode(),
         "status": result.exit_code,

@@ -100,7 +100,7 @@ def attempt(executor: HermeticExecutor) -> dict[str, object]:
 
 def left(launcher: Launcher, before: int) -> dict[str, object]:
     """What is still there: descriptors more than before, processes, scratch directories."""
-    until(lambda: descendants(os.getpid()) <= {launcher.pid}, bound=5)
+    until(lambda: descendants(os.getpid()) <= {launcher.pid}, bound=30)
     return {
         "descriptors": descriptors() - before,
         "processes": len(descendants(os.getpid()) - {launcher.pid}),

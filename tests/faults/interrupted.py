@@ -104,8 +104,8 @@ def main(scratch: str) -> None:
                 break
             if start_again:
                 launcher.stop()
-            is_quiet = until(lambda: quiet(launcher), bound=3)  # noqa: B023  called at once
-            until(lambda: not strays(launcher, strangers), bound=3)  # noqa: B023
+            is_quiet = until(lambda: quiet(launcher), bound=30)  # noqa: B023  called at once
+            until(lambda: not strays(launcher, strangers), bound=30)  # noqa: B023
             others = strays(launcher, strangers)
             left = os.listdir(launcher.base) if launcher.base else []
             more = descriptors() - before

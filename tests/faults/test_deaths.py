@@ -219,7 +219,7 @@ def test_a_fork_of_a_killed_supervisor_does_not_keep_its_sandboxes(scratch: Path
         (fork,) = children(supervisor.process.pid) - {supervisor.launcher}
         supervisor.kill()
 
-        survivors = sandboxes.survivors(bound=5)
+        survivors = sandboxes.survivors(bound=30)
         kill_all({fork})
         assert survivors == set()
     assert list(scratch.iterdir()) == []

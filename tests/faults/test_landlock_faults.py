@@ -89,7 +89,7 @@ def test_every_failure_is_told_and_leaves_nothing(stage: Stage) -> None:
                 assert said == "ran\n"
             struck = stage.has_struck()
             stage.set("")
-            until(lambda: descendants(os.getpid()) - strangers <= {stage.launcher.pid}, bound=5)
+            until(lambda: descendants(os.getpid()) - strangers <= {stage.launcher.pid}, bound=30)
             assert descendants(os.getpid()) - strangers <= {stage.launcher.pid}, (kind, which)
             assert descriptors() == before, (kind, which)
             base = stage.launcher.base

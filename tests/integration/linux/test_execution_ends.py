@@ -129,7 +129,7 @@ def test_a_timeout_reaches_the_group_and_the_kill_everybody(executor: HermeticEx
     """Trap 28: grandchildren in sessions of their own, deaf, with stdout open; a fork that goes on all the time."""
     deaf = "trap '' TERM HUP INT"
     script = f'{deaf}; (setsid sh -c "{deaf}; echo away; while :; do sleep 60 & wait; done" &); echo here; sleep 60'
-    with executor.start(["sh", "-c", script], timeout=1, grace=0.3) as session:
+    with executor.start(["sh", "-c", script], timeout=2, grace=0.3) as session:
         text = b""
         streaming = session.stream()
         while text.count(b"\n") < 2:
@@ -157,7 +157,7 @@ def is_command(pid: int) -> bool:
 def test_a_command_may_end_in_peace_within_the_grace(executor: HermeticExecutor) -> None:
     script = "trap 'echo cleaned; exit 3' TERM; echo ready; sleep 60 & wait"
 
-    result = executor.execute(["sh", "-c", script], timeout=1, grace=BOUND)
+    result = executor.execute(["sh", "-c", script], timeout=2, grace=BOUND)
 
     assert (result.exit_code, result.termination, result.signal) == (124, Termination.TIMED_OUT, None)
     assert result.stdout == b"ready\ncleaned\n"
@@ -165,13 +165,13 @@ def test_a_command_may_end_in_peace_within_the_grace(executor: HermeticExecutor)
 
 
 def test_without_a_grace_it_is_killed_at_once(executor: HermeticExecutor) -> None:
-    result = executor.execute(["sh", "-c", "trap '' TERM; sleep 60"], timeout=0.5, grace=0)
+    result = executor.execute(["sh", "-c", "trap '' TERM; sleep 60"], timeout=2, grace=0)
 
     assert (result.exit_code, result.termination) == (124, Termination.TIMED_OUT)
 
 
 def test_a_stopped_command_is_ended_by_its_timeout(executor: HermeticExecutor) -> None:
-    result = executor.execute(["sh", "-c", "kill -STOP $$"], timeout=0.5, grace=0.1)
+    result = executor.execute(["sh", "-c", "kill -STOP $$"], timeout=2, grace=0.1)
 
     assert (result.exit_code, result.termination) == (124, Termination.TIMED_OUT)
 

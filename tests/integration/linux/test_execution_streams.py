@@ -174,7 +174,7 @@ def test_streaming_is_whole_beyond_the_capture_limit(executor: HermeticExecutor)
 def test_streaming_obeys_the_timeout(executor: HermeticExecutor) -> None:
     script = "echo started; trap 'echo asked; exit' TERM; sleep 60 & wait"
 
-    with executor.start(["sh", "-c", script], timeout=1, grace=BOUND) as session:
+    with executor.start(["sh", "-c", script], timeout=2, grace=BOUND) as session:
         text = b"".join(chunk for _, chunk in session.stream())
 
         assert text == b"started\nasked\n"

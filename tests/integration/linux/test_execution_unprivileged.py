@@ -21,7 +21,7 @@ said = {}
 data = bytes(range(256)) * 80000
 result = executor.execute(["tee", "/dev/stderr"], stdin=data)
 said["streams"] = result.stdout == result.stderr == data
-result = executor.execute(["sh", "-c", "trap '' TERM; (setsid sleep 60 &); echo x; sleep 60"], timeout=1, grace=0.1)
+result = executor.execute(["sh", "-c", "trap '' TERM; (setsid sleep 60 &); echo x; sleep 60"], timeout=2, grace=0.1)
 said["timeout"] = [result.exit_code, result.termination, result.stdout.decode()]
 answers = []
 def work(number):

@@ -84,7 +84,7 @@ def test_a_signal_is_told_from_a_status(executor: HermeticExecutor, number: int)
 
 
 def test_a_timeout_asks_first(executor: HermeticExecutor) -> None:
-    result = executor.execute(["sh", "-c", "trap 'echo asked; exit 0' TERM; sleep 60 & wait"], timeout=1, grace=20)
+    result = executor.execute(["sh", "-c", "trap 'echo asked; exit 0' TERM; sleep 60 & wait"], timeout=2, grace=20)
 
     assert (result.exit_code, result.termination, result.stdout) == (124, Termination.TIMED_OUT, b"asked\n")
     with pytest.raises(TimeLimitError) as caught:
@@ -95,7 +95,7 @@ def test_a_timeout_asks_first(executor: HermeticExecutor) -> None:
 def test_a_tree_that_ignores_the_timeout_is_killed(executor: HermeticExecutor) -> None:
     script = "trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 60' & sleep 60"
 
-    result = executor.execute(["sh", "-c", script], timeout=1, grace=0.2)
+    result = executor.execute(["sh", "-c", script], timeout=2, grace=0.2)
 
     assert (result.exit_code, result.termination) == (124, Termination.TIMED_OUT)
     assert result.duration < 30
