@@ -117,6 +117,7 @@ def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None, picture
                 timeline=pictures is not None or progress is not None,
             )
             with session:
+                session.wake_by(interrupts.fd)
                 interrupts.reach(session)
                 if session.has_terminals:
                     interrupts.on_resize(session.follow_size)
@@ -177,6 +178,9 @@ class Interrupts:
 
     A terminal sends Ctrl-C to its foreground group, to which the command does not belong, so it is forwarded exactly
     once. A signal that was ignored when bldr started (``nohup``, a shell's background job) stays ignored.
+
+    CPython runs handlers between two of its instructions only. A signal that came to another thread, or just before a
+    wait, does not end that wait; ``fd``, which it makes readable, does.
     """
 
     def __init__(self) -> None:
@@ -186,8 +190,14 @@ class Interrupts:
         self._first = 0
         self._passed_on = False
         self._before: list[tuple[int, object]] = []
+        self._wakes_before = -1
+        self.fd, self._wakes = -1, -1  # what a signal makes readable, and its other end
 
     def __enter__(self) -> Self:
+        self.fd, self._wakes = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._wakes, False)
+        self._wakes_before = _signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
         for signum in self._signals:
             before = _signal.getsignal(signum)
             if before != _signal.SIG_IGN:
@@ -203,6 +213,9 @@ class Interrupts:
             for signum, before in self._before:
                 _signal.signal(signum, before)  # type: ignore[arg-type]  # it came from getsignal
         self._before.clear()
+        _signal.set_wakeup_fd(self._wakes_before)
+        os.close(self._wakes)
+        os.close(self.fd)
 
     def reach(self, session: Interruptible) -> None:
         """From now on signals go to this execution; one that came before is delivered now."""

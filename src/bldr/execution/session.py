@@ -73,6 +73,7 @@ class Sandbox:
         for fd in self._readers:
             self._poller.register(fd, select.POLLIN)
         self._relay_fds: dict[int, Relay] = {}
+        self._wakes = -1
         if plumbing.feed is not None:
             self._poller.register(plumbing.feed.fd, select.POLLOUT)
         self.stdin = self._file("stdin", "wb")
@@ -119,6 +120,15 @@ class Sandbox:
         Its start until it does.
         """
         return max(self._begun, self._plumbing.last_output)
+
+    def wake_by(self, fd: int) -> None:
+        """Wait for this descriptor as well, and empty it: signal.set_wakeup_fd(3) makes it readable, and handlers run.
+
+        Args:
+            fd: The reading end of a pipe that does not block, which the caller keeps open and owns.
+        """
+        self._wakes = fd
+        self._poller.register(fd, select.POLLIN)
 
     def signal(self, number: int) -> None:
         """Send a signal to the command's process group; nothing happens when it has ended."""
@@ -249,6 +259,8 @@ class Sandbox:
                     self._poller.unregister(fd)
             elif fd in self._readers:
                 self._read(fd, arrived)
+            elif fd == self._wakes:
+                os.read(fd, 512)
             elif fd in self._relay_fds:
                 self._relay_fds[fd].move()
             elif self._plumbing.feed is not None and not self._plumbing.feed.write():

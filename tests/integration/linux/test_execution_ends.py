@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from bldr import ExecutionResult, HermeticExecutor, Sandbox, SandboxSpecBuilder, Termination
+from bldr.cli.run import Interrupts
 from bldr.errors import BldrError, CommandFailedError, InvalidLimitError, TimeLimitError
 from bldr.model.limits import ResourceLimits
 from bldr.sandbox.linux.launcher import Launcher
@@ -353,6 +354,28 @@ class interrupted_when_readable:  # noqa: N801  reads as a verb in a with statem
     def __exit__(self, *_error: object) -> None:
         self._thread.join()
         signal.signal(signal.SIGINT, self._before)
+
+
+def test_a_signal_that_another_thread_gets_ends_the_wait(executor: HermeticExecutor) -> None:
+    """As one that comes just before the wait begins; CPython runs its handler in the main thread only."""
+
+    def get_signal() -> None:
+        state = Path(f"/proc/self/task/{os.getpid()}/stat")
+        assert until(lambda: b") S " in state.read_bytes())
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    other = threading.Thread(target=get_signal)
+    script = "trap 'exit 7' TERM; echo ready; sleep 60 & wait"
+    with Interrupts() as interrupts, executor.start(["sh", "-c", script], stdout="pipe") as session:
+        session.wake_by(interrupts.fd)
+        interrupts.reach(session)
+        assert session.stdout is not None
+        assert session.stdout.readline() == b"ready\n"
+        other.start()
+        result = session.wait(BOUND)
+    other.join()
+
+    assert (result.exit_code, result.termination) == (7, Termination.EXITED)
 
 
 class TestAsyncio:
