@@ -356,6 +356,16 @@ class interrupted_when_readable:  # noqa: N801  reads as a verb in a with statem
         signal.signal(signal.SIGINT, self._before)
 
 
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")  # after a signal the command line only has to end, and ignores others
 def test_a_signal_that_another_thread_gets_ends_the_wait(executor: HermeticExecutor) -> None:
     """As one that comes just before the wait begins; CPython runs its handler in the main thread only."""
 
