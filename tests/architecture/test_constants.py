@@ -72,7 +72,7 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
         ),
     ),
     (seccomp, "asm-generic/ioctls.h", "TIOCSTI TIOCLINUX"),
-    (seccomp, "linux/sched.h", "CLONE_NEWUSER"),
+    (seccomp, "linux/sched.h", "CLONE_NEWUSER CLONE_THREAD"),
     (seccomp, "sys/socket.h", "AF_PACKET AF_ALG AF_VSOCK SOCK_DGRAM SOCK_RAW SOCK_NONBLOCK SOCK_CLOEXEC"),
     (seccomp, "sys/types.h", "SAME_ID=(uid_t)-1"),
     (
