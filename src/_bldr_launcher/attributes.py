@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
+    from _bldr_launcher.policy import Referee
+
     Times: TypeAlias = tuple[int | None, int | None]
 
 __all__ = ["serve"]
@@ -27,19 +29,21 @@ __all__ = ["serve"]
 # <linux/seccomp.h>
 NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID = 0xC0502100, 0xC0182101, 0x40082102
 NOTIFICATION = struct.Struct("<QIIiIQ6Q")  # struct seccomp_notif with its struct seccomp_data
-RESPONSE = struct.Struct("<QqiI")
+RESPONSE = struct.Struct("<QqiI")  # struct seccomp_notif_resp
+FLAG_CONTINUE = 1
 LONGEST_PATH = 4096  # PATH_MAX of <linux/limits.h>
 AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = -100, 0x100, 0x1000  # <fcntl.h>
 UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2  # <sys/stat.h>
 NOW = -1  # in place of nanoseconds
 
 
-def serve(listener: int, writable: Sequence[bytes]) -> None:
+def serve(listener: int, writable: Sequence[bytes], referee: Referee | None = None) -> None:
     """Answer until nobody asks any more; runs in a thread of init.
 
     Args:
         listener: Descriptor of the filter.
         writable: Canonical directories beneath which changes are allowed.
+        referee: Decides on calls that make processes or execute programs.
     """
     machine = os.uname().machine
     names = {number: name for name, number in {**seccomp.SHARED_NUMBERS, **seccomp.NUMBERS[machine]}.items()}
@@ -53,16 +57,24 @@ def serve(listener: int, writable: Sequence[bytes]) -> None:
                 continue
             return
         number, pid, _, call, _, _, *arguments = NOTIFICATION.unpack(request)
+        name = names[call]
+        goes_on = False
         try:
-            change, target = CALLS[names[call]](_Caller(listener, number, pid), arguments)
-            _change(target, change, writable)
+            if name in CALLS:
+                change, target = CALLS[name](_Caller(listener, number, pid), arguments)
+                _change(target, change, writable)
+            elif referee is not None:
+                referee.judge(name, pid)
+                goes_on = True
             answer = 0
         except OSError as error:
             answer = error.errno or errno.EIO
         try:
-            fcntl.ioctl(listener, NOTIF_SEND, RESPONSE.pack(number, 0, -answer, 0))
+            fcntl.ioctl(listener, NOTIF_SEND, RESPONSE.pack(number, 0, -answer, FLAG_CONTINUE if goes_on else 0))
         except OSError:
-            pass  # who asked has been killed
+            continue  # who asked has been killed, or asks again after a signal
+        if goes_on and referee is not None:
+            referee.command_executed = True
 
 
 class _Caller:

@@ -12,6 +12,7 @@ Messages, all in the format of ``wire``::
                                      descriptors: pidfd of init [, terminal]
     3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB, blocks read, blocks written,
                                      context switches, processes and threads started (-1: unknown), those that it left
+                                     [, kind, count, ms, process, arguments of what was refused first, of each kind]
 
 When the command has ended, init kills and reaps whatever it left, reports, and exits.
 """
@@ -92,6 +93,11 @@ class Request:
         self.argv = argv
         self.env = env
         self.limits = limits  # for the cgroup, see cgroup.py
+
+    @property
+    def refused(self) -> frozenset[bytes]:
+        """What of ``fork`` and ``exec`` is refused to the command, see policy.py."""
+        return frozenset([word for step in self.steps if step[0] == b"refuse" for word in step[1:]])
 
     @staticmethod
     def parse(data: bytes) -> Request:
@@ -338,7 +344,15 @@ def _live(request: Request, streams: list[int], status: int, state: steps.State)
         return
     terminal = open_terminal() if b"terminal" in request.flags else None
     try:
-        pid = _spawn(request, streams, terminal)
+        if request.refused:
+            from _bldr_launcher import forked
+
+            pid, referee, failure = forked.start(request, streams, terminal, state.kernel)
+            if failure:
+                channel.send(status, failure)
+                return
+        else:
+            pid, referee = _spawn(request, streams, terminal), None
     except OSError as error:
         send(status, [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")])
         return
@@ -353,7 +367,8 @@ def _live(request: Request, streams: list[int], status: int, state: steps.State)
         os.close(terminal[0])
     ended = wait_for(pid, _end_survivors)
     if ended is not None:
-        send(status, end_report(*ended, started=_started_since(pid)))
+        refused = [] if referee is None else referee.report()
+        send(status, end_report(*ended, started=_started_since(pid), refused=refused))
 
 
 def _started_since(first: int) -> int:
@@ -369,13 +384,14 @@ def _started_since(first: int) -> int:
     return last - first + 1 if last >= first else -1  # they began again at the bottom
 
 
-def end_report(raw: int, left: int, *, started: int = -1) -> list[bytes]:
+def end_report(raw: int, left: int, *, started: int = -1, refused: Sequence[bytes] = ()) -> list[bytes]:
     """Return the report that the command has ended, with what everybody used who was reaped, orphans too.
 
     Args:
         raw: Its wait status.
         left: How many processes and threads it left.
         started: How many there have been; -1 for unknown.
+        refused: What the policy has refused, see ``policy.Referee.report``.
     """
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     numbers = (
@@ -389,7 +405,7 @@ def end_report(raw: int, left: int, *, started: int = -1) -> list[bytes]:
         started,
         left,
     )
-    return [b"exited", *[str(number).encode() for number in numbers]]
+    return [b"exited", *[str(number).encode() for number in numbers], *refused]
 
 
 def _is_forsaken(status: int) -> bool:

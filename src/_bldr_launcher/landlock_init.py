@@ -12,11 +12,9 @@ launcher's, which ends them.
 from __future__ import annotations
 
 import _signal
-import _thread
-import errno
 import os
 
-from _bldr_launcher import attributes, channel, descendants, init, scratch, syscalls, wire
+from _bldr_launcher import channel, descendants, forked, init, policy, scratch, syscalls, wire
 from _bldr_launcher.landlock_steps import OPERATIONS, Confinement
 
 TYPE_CHECKING = False
@@ -78,11 +76,13 @@ def _live(request: init.Request, streams: list[int], temps: list[bytes], kernel:
     pid = os.fork()  # noqa: TID251  init has one thread
     if pid == 0:
         os.close(ours)
-        _become_command(request, streams, terminal, (parent, theirs, abi), kernel)
+        ties = (parent, theirs, abi)
+        forked.run_child(theirs, lambda: _become_command(request, streams, terminal, ties, kernel))
     os.close(theirs)
     for fd in streams[1:]:
         os.close(fd)
-    if failure := _watch_start(ours, _writable(request)):
+    referee = policy.Referee(request.refused, sees_host=True)
+    if failure := forked.watch(ours, _writable(request), referee):
         channel.send(status, failure)
         return
     handles = [os.pidfd_open(parent)]
@@ -93,7 +93,7 @@ def _live(request: init.Request, streams: list[int], temps: list[bytes], kernel:
         os.close(terminal[0])
     ended = init.wait_for(pid, lambda: _end_survivors(temps), ending=wire.ENDING)
     if ended is not None:
-        init.send(status, init.end_report(*ended))
+        init.send(status, init.end_report(*ended, refused=referee.report()))
 
 
 def _writable(request: init.Request) -> list[bytes]:
@@ -105,20 +105,6 @@ def _writable(request: init.Request) -> list[bytes]:
     return [os.path.realpath(path) for path in found]
 
 
-def _watch_start(link: int, writable: list[bytes]) -> bytes:
-    """Wait until the child has become the command, which closes its end; return what it reports if it has not."""
-    report = b""
-    while True:
-        data, fds = channel.receive(link, wire.LARGEST_INLINE)
-        if not data:
-            os.close(link)
-            return report
-        if fds:
-            _thread.start_new_thread(attributes.serve, (fds[0], writable))
-        else:
-            report = data
-
-
 def _become_command(
     request: init.Request,
     streams: list[int],
@@ -126,70 +112,35 @@ def _become_command(
     ties: tuple[int, int, int],
     kernel: Kernel,
 ) -> NoReturn:
-    """Confine this process and execute the command, or report what went wrong to init. Never returns.
+    """Confine this process and execute the command. Never returns.
 
     ``ties`` are the process number of init, the descriptor of the socket to it, and the Landlock ABI.
     """
     parent, link, abi = ties
-    report: list[bytes]
-    try:
-        kernel.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-        os.setsid()
-        _take_streams(streams, terminal)
+    kernel.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    os.setsid()
+    forked.take_streams(streams, terminal)
 
-        def give_listener(listener: int) -> None:
-            channel.send(link, b"listener", [listener])
+    def give_listener(listener: int) -> None:
+        channel.send(link, b"listener", [listener])
 
-        state = Confinement(request.scratch, abi, give_listener, kernel)
-        for number, (operation, *arguments) in enumerate(request.steps):
-            try:
-                OPERATIONS[operation](state, *arguments)
-            except OSError as error:
-                raise init.StepError(number, operation, error) from error
+    state = Confinement(request.scratch, abi, give_listener, kernel)
+    for number, (operation, *arguments) in enumerate(request.steps):
         try:
-            os.chdir(request.cwd)
+            OPERATIONS[operation](state, *arguments)
         except OSError as error:
-            raise init.StepError(-1, b"chdir", error) from error
-        for signum in init.DEFAULTED:
-            _signal.signal(signum, _signal.SIG_DFL)
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-        _execute(request)
-    except init.StepError as error:
-        report = error.report
-    except OSError as error:
-        report = [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")]
-    except BaseException as error:  # noqa: BLE001  our own mistake, which init passes on
-        report = init.confession(error)
-    channel.send(link, wire.pack(report))
-    os._exit(1)
-
-
-def _take_streams(streams: list[int], terminal: tuple[int, str] | None) -> None:
-    """Make the standard streams; a terminal that is opened first becomes the controlling one."""
-    if terminal is None:
-        _, *sources = streams
-    else:
-        sources = [os.open(terminal[1], os.O_RDWR)] * 3
-    for target, source in enumerate(sources):
-        os.dup2(source, target)
-
-
-def _execute(request: init.Request) -> NoReturn:
-    """Become the command.
-
-    Raises:
-        OSError: It is not there or cannot be executed; ELIBACC when that is true of its interpreter or loader.
-    """
-    env = dict(item.split(b"=", 1) for item in request.env)
-    path = init.find_executable(request.argv[0], env.get(b"PATH", init.SEARCH_PATH), _is_shown)
+            raise init.StepError(number, operation, error) from error
     try:
-        os.execve(path, request.argv, env)
-    except (FileNotFoundError, PermissionError) as error:  # itself it is there, and may be executed
-        raise OSError(errno.ELIBACC, "no interpreter", os.fsdecode(path)) from error
+        os.chdir(request.cwd)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
+        raise init.StepError(-1, b"chdir", error) from error
+    try:
+        policy.try_refused(request.refused)
+    except OSError as error:
+        raise init.StepError(-1, b"refuse", error) from error
+    forked.become(request, _is_shown, hides_interpreters=True)
 
 
 def _is_shown(path: bytes) -> bool:

@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 
-from _bldr_launcher import landlock, seccomp, steps, syscalls
+from _bldr_launcher import landlock, policy, seccomp, steps, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,24 +72,11 @@ def filter_(state: Confinement) -> None:
     state.kernel.install_filter(seccomp.userns_filter())
     state.kernel.install_filter(seccomp.sandbox_filter(mounts=False, chown_succeeds=False))
     state.kernel.install_filter(seccomp.shared_host_filter())
-    listener = _install_with_listener(state.kernel)
+    listener = policy.install_with_listener(seccomp.attributes_filter(state.refused), state.kernel)
     try:
         state.give_listener(listener)
     finally:
         os.close(listener)
-
-
-def _install_with_listener(kernel: Kernel) -> int:
-    """Once received, a call waits for its answer whatever signals come: Go sends itself many, and would ask again."""
-    flags = syscalls.SECCOMP_FILTER_FLAG_NEW_LISTENER
-    try:
-        return kernel.install_filter(
-            seccomp.attributes_filter(), flags | syscalls.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-        )
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # before Linux 5.19
-            raise
-        return kernel.install_filter(seccomp.attributes_filter(), flags)
 
 
 def canary(state: Confinement, guarantee: bytes, kind: bytes, argument: bytes) -> None:
@@ -136,6 +123,7 @@ OPERATIONS: dict[bytes, Callable[..., None]] = {
     b"temp-at": temp_at,
     b"confine": confine,
     b"drop": drop,
+    b"refuse": steps.refuse,
     b"seccomp": filter_,
     b"canary": canary,
 }

@@ -13,7 +13,7 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from typing import TypeAlias
 
     Rule: TypeAlias = tuple[str, int] | tuple[str, int, int, tuple[int, ...]]
@@ -23,6 +23,7 @@ __all__ = [
     "assemble",
     "attributes_filter",
     "base_filter",
+    "policy_filter",
     "sandbox_filter",
     "shared_host_filter",
     "userns_filter",
@@ -54,7 +55,7 @@ NUMBERS = {
         "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
         "fremovexattr": 199, "utimes": 235, "futimesat": 261, "fchmodat": 268, "utimensat": 280, "semctl": 66,
         "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "semtimedop": 220, "mq_open": 240, "mq_unlink": 241,
-        "prlimit64": 302,
+        "prlimit64": 302, "fork": 57, "vfork": 58, "execve": 59, "execveat": 322,
     },
     "aarch64": {
         "ioctl": 29, "socket": 198, "clone": 220, "unshare": 97,
@@ -66,6 +67,7 @@ NUMBERS = {
         "msgsnd": 189, "semget": 190, "semctl": 191, "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195,
         "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16,
         "fchmod": 52, "fchmodat": 53, "utimensat": 88, "shmat": 196, "socketpair": 199, "prlimit64": 261,
+        "execve": 221, "execveat": 281,
     },
 }  # fmt: skip
 SHARED_NUMBERS = {
@@ -97,7 +99,9 @@ FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR = 0x40086602, 0x401C5820  # <linux/fs.h>
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # <asm-generic/ioctls.h>: type into, or paste into, the terminal of somebody else
 AF_PACKET, AF_ALG, AF_VSOCK = 17, 38, 40  # <bits/socket.h>: families that a network namespace does not confine or need
 SOCK_DGRAM, SOCK_RAW, SOCK_NONBLOCK, SOCK_CLOEXEC = 2, 3, 0x800, 0x80000  # <bits/socket_type.h>
-CLONE_NEWUSER = 0x10000000  # <linux/sched.h>
+CLONE_NEWUSER, CLONE_THREAD = 0x10000000, 0x10000  # <linux/sched.h>
+FORKING = ("fork", "vfork", "clone")
+EXECUTING = ("execve", "execveat")
 SAME_ID = 0xFFFFFFFF  # chown(2): -1 leaves the id as it is
 EVERYBODY = 0xFFFFFFFF  # kill(2): -1 is every process that the caller may signal
 
@@ -237,12 +241,49 @@ def shared_host_filter(machine: str = "") -> bytes:
     return program + _instruction(RET, ALLOW)
 
 
-def attributes_filter(machine: str = "") -> bytes:
+def policy_filter(refused: Container[bytes], *, action: int = USER_NOTIF, machine: str = "") -> bytes:
+    """Refuse new processes, but not new threads, and the execution of programs.
+
+    The flags of clone3(2) are in memory, where no filter can look; ENOSYS makes the C library use clone(2).
+
+    Args:
+        refused: Of ``fork`` and ``exec``.
+        action: What happens to such a call.
+        machine: ``uname -m``; this machine by default.
+
+    Returns:
+        A program as of :func:`assemble`, to be installed with a listener unless ``action`` is another.
+
+    Raises:
+        KeyError: No numbers are known for the machine.
+    """
+    machine = machine or os.uname().machine
+    return assemble([], machine)[:-8] + _policy_block(refused, action, machine) + _instruction(RET, ALLOW)
+
+
+def _policy_block(refused: Container[bytes], action: int, machine: str) -> bytes:
+    numbers = {**SHARED_NUMBERS, **NUMBERS[machine]}
+    block = b""
+    if b"fork" in refused:
+        block += _instruction(JEQ, numbers["clone3"], 0, 1) + _instruction(RET, ERRNO | errno.ENOSYS)
+        for name in ("fork", "vfork"):
+            if name in numbers:
+                block += _instruction(JEQ, numbers[name], 0, 1) + _instruction(RET, action)
+        block += _instruction(JEQ, numbers["clone"], 0, 4) + _instruction(LD, ARGS_OFFSET)
+        block += _instruction(JSET, CLONE_THREAD, 1, 0) + _instruction(RET, action) + _instruction(RET, ALLOW)
+    if b"exec" in refused:
+        for name in EXECUTING:
+            block += _instruction(JEQ, numbers[name], 0, 1) + _instruction(RET, action)
+    return block
+
+
+def attributes_filter(refused: Container[bytes] = (), *, machine: str = "") -> bytes:
     """Changes of attributes, which no rule of Landlock covers: modes, owners and times are for init to decide.
 
     Extended attributes seem to be missing, and so do the flags of files, wherever they are.
 
     Args:
+        refused: What is for init to decide beside them, as for :func:`policy_filter`: there can be one listener only.
         machine: ``uname -m``; this machine by default.
 
     Returns:
@@ -255,7 +296,8 @@ def attributes_filter(machine: str = "") -> bytes:
     rules += [(name, ERRNO | errno.EOPNOTSUPP) for name in EXTENDED]
     rules += [(name, ERRNO | errno.ENOSYS) for name in ("setxattrat", "removexattrat", "file_setattr")]
     rules.append(("ioctl", ERRNO | errno.ENOTTY, 1, (FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR)))
-    return assemble(rules, machine or os.uname().machine)
+    machine = machine or os.uname().machine
+    return assemble(rules, machine)[:-8] + _policy_block(refused, USER_NOTIF, machine) + _instruction(RET, ALLOW)
 
 
 _assembled: dict[tuple[bool, bool, str], bytes] = {}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     # Makes an entry: its name, and the descriptor of its directory or None for the working directory.
     Create: TypeAlias = Callable[[bytes, int | None], None]
 
-__all__ = ["CANARIES", "OPERATIONS", "CanaryError", "State", "must_fail", "rlimit", "try_early"]
+__all__ = ["CANARIES", "OPERATIONS", "CanaryError", "State", "must_fail", "refuse", "rlimit", "try_early"]
 
 WALK = syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS | syscalls.RESOLVE_BENEATH
 RESOURCES = {
@@ -60,6 +60,7 @@ class State:
         self.tried: set[bytes] = set()  # canaries that were tried before the request came
         self.mask_made = False
         self.landlock_abi = 0
+        self.refused: frozenset[bytes] = frozenset()  # of b"fork" and b"exec"
 
 
 def _relative(at: bytes) -> bytes:
@@ -335,6 +336,11 @@ def seccomp_(state: State, chown_succeeds: bytes, mounts: bytes) -> None:
     state.kernel.install_filter(seccomp.sandbox_filter(mounts=mounts == b"1", chown_succeeds=chown_succeeds == b"1"))
 
 
+def refuse(state: State, *refused: bytes) -> None:
+    """Take note of what comes into force right before the command is executed, because it would stop that as well."""
+    state.refused = frozenset(refused)
+
+
 def canary(state: State, guarantee: bytes, kind: bytes, argument: bytes) -> None:
     if kind not in state.tried:
         CANARIES[kind](state, argument)
@@ -437,6 +443,7 @@ OPERATIONS: dict[bytes, Callable[..., None]] = {
     b"rlimit": rlimit,
     b"landlock": landlock_,
     b"drop": drop,
+    b"refuse": refuse,
     b"seccomp": seccomp_,
     b"canary": canary,
 }

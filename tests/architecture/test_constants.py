@@ -50,6 +50,7 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
     ),
     (attributes, "linux/seccomp.h", "NOTIF_RECV=SECCOMP_IOCTL_NOTIF_RECV NOTIF_SEND=SECCOMP_IOCTL_NOTIF_SEND"),
     (attributes, "linux/seccomp.h", "NOTIF_ID_VALID=SECCOMP_IOCTL_NOTIF_ID_VALID"),
+    (attributes, "linux/seccomp.h", "FLAG_CONTINUE=SECCOMP_USER_NOTIF_FLAG_CONTINUE"),
     (attributes, "fcntl.h", "AT_FDCWD AT_SYMLINK_NOFOLLOW"),
     (attributes, "linux/fcntl.h", "AT_EMPTY_PATH"),
     (attributes, "linux/limits.h", "LONGEST_PATH=PATH_MAX"),
@@ -71,7 +72,7 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
         ),
     ),
     (seccomp, "asm-generic/ioctls.h", "TIOCSTI TIOCLINUX"),
-    (seccomp, "linux/sched.h", "CLONE_NEWUSER"),
+    (seccomp, "linux/sched.h", "CLONE_NEWUSER CLONE_THREAD"),
     (seccomp, "sys/socket.h", "AF_PACKET AF_ALG AF_VSOCK SOCK_DGRAM SOCK_RAW SOCK_NONBLOCK SOCK_CLOEXEC"),
     (seccomp, "sys/types.h", "SAME_ID=(uid_t)-1"),
     (

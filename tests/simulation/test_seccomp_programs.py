@@ -50,6 +50,8 @@ def run(program: bytes, number: int, arguments: tuple[int, ...] = (), architectu
             place += jump_true if accumulator == k else jump_false
         elif code == 0x35:  # BPF_JMP | BPF_JGE | BPF_K
             place += jump_true if accumulator >= k else jump_false
+        elif code == 0x45:  # BPF_JMP | BPF_JSET | BPF_K
+            place += jump_true if accumulator & k else jump_false
         elif code == 0x06:  # BPF_RET | BPF_K
             return answer(k)
         else:
@@ -79,7 +81,7 @@ def programs(machine: str) -> list[bytes]:
     return [
         seccomp.base_filter(machine),
         seccomp.shared_host_filter(machine),
-        seccomp.attributes_filter(machine),
+        seccomp.attributes_filter(machine=machine),
         *(
             seccomp.sandbox_filter(mounts=mounts, chown_succeeds=chown, machine=machine)
             for mounts in (False, True)
@@ -88,20 +90,30 @@ def programs(machine: str) -> list[bytes]:
     ]
 
 
+def policies(machine: str) -> list[bytes]:
+    """Every program of a sandbox in which ordinary calls are refused."""
+    every = [(b"fork",), (b"exec",), (b"fork", b"exec")]
+    return [
+        make(refused, machine=machine)
+        for make in (seccomp.policy_filter, seccomp.attributes_filter)
+        for refused in every
+    ]
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_a_program_is_one_that_the_kernel_accepts(machine: str) -> None:
-    for program in programs(machine):
+    for program in programs(machine) + policies(machine):
         instructions = list(struct.iter_unpack("<HBBI", program))
 
         assert len(program) % 8 == 0
         assert 0 < len(instructions) <= LONGEST_PROGRAM
         assert instructions[-1][0] == seccomp.RET
         for place, (code, jump_true, jump_false, k) in enumerate(instructions):
-            assert code in {seccomp.LD, seccomp.JEQ, seccomp.JGE, seccomp.RET}
+            assert code in {seccomp.LD, seccomp.JEQ, seccomp.JGE, seccomp.JSET, seccomp.RET}
             if code == seccomp.LD:
                 assert k % 4 == 0
                 assert k < DATA_SIZE
-            if code in {seccomp.JEQ, seccomp.JGE}:
+            if code in {seccomp.JEQ, seccomp.JGE, seccomp.JSET}:
                 assert place + 1 + max(jump_true, jump_false) < len(instructions)
 
 
@@ -325,7 +337,7 @@ def test_without_namespaces_shared_ipc_seems_to_be_missing(machine: str, name: s
 @pytest.mark.parametrize("machine", MACHINES)
 def test_without_mounts_changes_of_attributes_are_asked_for(machine: str) -> None:
     def outcome(name: str, *arguments: int) -> str:
-        program = seccomp.attributes_filter(machine)
+        program = seccomp.attributes_filter(machine=machine)
         return run(program, number_of(machine, name), arguments, ARCHITECTURE[machine])
 
     numbers = seccomp.NUMBERS[machine] | seccomp.SHARED_NUMBERS
@@ -341,3 +353,37 @@ def test_init_can_answer_every_call_that_is_asked_for(machine: str) -> None:
     from _bldr_launcher import attributes
 
     assert set(attributes.CALLS) == set(seccomp.ATTRIBUTES)
+
+
+THREAD = 0x3D0F00  # the flags with which the C library makes threads: CLONE_VM, CLONE_THREAD and others
+FORK, SPAWN = 0x1200011, 0x4111  # as fork(3) and posix_spawn(3) do: SIGCHLD and no CLONE_THREAD
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("high", [0, *HIGH_BITS])
+@pytest.mark.parametrize("refused", [(b"fork",), (b"exec",), (b"fork", b"exec")])
+def test_a_policy_stops_processes_and_programs_and_lets_threads_be(
+    machine: str, high: int, refused: tuple[bytes, ...]
+) -> None:
+    def outcome(name: str, *arguments: int, program: bytes) -> str:
+        return run(program, number_of(machine, name), arguments, ARCHITECTURE[machine])
+
+    for make in (seccomp.policy_filter, seccomp.attributes_filter):
+        program = make(refused, machine=machine)
+        forks = {outcome("clone", flags | high, program=program) for flags in (FORK, SPAWN, 0)}
+        forks |= {outcome(name, program=program) for name in ("fork", "vfork") if name in seccomp.NUMBERS[machine]}
+        assert forks == {ASKED if b"fork" in refused else ALLOW}
+        assert outcome("clone", THREAD | high, program=program) == ALLOW
+        assert outcome("clone3", program=program) == ("ENOSYS" if b"fork" in refused else ALLOW)
+        executions = {outcome(name, program=program) for name in ("execve", "execveat")}
+        assert executions == {ASKED if b"exec" in refused else ALLOW}
+        assert outcome("openat2", program=program) == ALLOW
+        assert run(program, 2, architecture=I386) == "ENOSYS"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_processes_are_refused_without_asking_where_somebody_listens_already(machine: str) -> None:
+    program = seccomp.policy_filter((b"fork",), action=seccomp.ERRNO | errno.EPERM, machine=machine)
+
+    assert run(program, number_of(machine, "clone"), (FORK,), ARCHITECTURE[machine]) == "EPERM"
+    assert run(program, number_of(machine, "clone"), (THREAD,), ARCHITECTURE[machine]) == ALLOW

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     Number = TypeVar("Number", int, float)
 
-__all__ = ["count", "duration", "limit", "size", "user_id"]
+__all__ = ["FALSE", "TRUE", "count", "duration", "limit", "size", "truth", "user_id"]
 
+TRUE = ("true", "1", "yes", "on")
+FALSE = ("false", "0", "no", "off")
 _LARGEST_ID = 2**32 - 2  # (uid_t)-1 means "no change"
 
 
@@ -67,6 +69,19 @@ def _read(parse: Callable[..., Number], text: str, origin: str, **bounds: int) -
         return parse(text, what=origin, **bounds)
     except InvalidLimitError as error:
         raise UsageError(error.message, hint=error.hint) from error
+
+
+def truth(text: str, origin: str) -> bool:
+    """Yes or no.
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise UsageError(f"{origin}: {text!r} is neither true nor false")
 
 
 def user_id(text: str, origin: str) -> int:

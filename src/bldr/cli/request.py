@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from bldr.cli.options import UsageError
-from bldr.cli.quantities import count, duration, limit, user_id
+from bldr.cli.quantities import count, duration, limit, truth, user_id
 from bldr.errors import SpecError
 from bldr.model.environment import EnvSet
 from bldr.model.limits import LIMITS, ResourceLimits
@@ -131,9 +131,12 @@ def _process(parsed: Parsed, settings: Settings) -> ProcessPolicy:
     children = settings.max_children
     if (text := parsed.last("max-children")) is not None:
         children = count(text, "--max-children", minimum=0)
+    fork, exec_ = parsed.last("fork"), parsed.last("exec")
     return ProcessPolicy(
         max_children=children,
         allow_userns=parsed.given("allow-userns"),
+        allow_fork=settings.fork if fork is None else truth(fork, "--fork"),
+        allow_exec=settings.exec if exec_ is None else truth(exec_, "--exec"),
     )
 
 

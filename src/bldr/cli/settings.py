@@ -12,7 +12,7 @@ import os
 import stat
 
 from bldr.cli.options import UsageError, nearest
-from bldr.cli.quantities import count, duration, limit
+from bldr.cli.quantities import FALSE, TRUE, count, duration, limit, truth
 from bldr.model.limits import LIMITS, ResourceLimits
 from bldr.model.value import replace, value
 
@@ -29,15 +29,13 @@ KEYS = tuple(
     sorted(
         (
             "BUILDER_HERMETIC",
-            *(_PREFIX + name for name in ("DEBUG", "MAX_CHILDREN", "NETWORK", "SILENCE", "TIMEOUT")),
+            *(_PREFIX + name for name in ("DEBUG", "EXEC", "FORK", "MAX_CHILDREN", "NETWORK", "SILENCE", "TIMEOUT")),
             *_LIMIT_KEYS,
         )
     )
 )
 _LARGEST_FILE = 65536  # bytes
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # Windows lacks both
-_TRUE = ("true", "1", "yes", "on")
-_FALSE = ("false", "0", "no", "off")
 
 
 @value
@@ -53,6 +51,8 @@ class Settings:
     hosts: tuple[str, ...] | None = None
     limits: ResourceLimits = ResourceLimits()
     max_children: int | None = None
+    fork: bool = True
+    exec: bool = True
     timeout: float | None = None
     silence: float | None = None
     debug: bool = False
@@ -153,9 +153,13 @@ def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> S
     settings = Settings(notes=notes)
     for key, (text, origin) in found.items():
         if key == "BUILDER_HERMETIC":
-            settings = replace(settings, hermetic=_truth(text, origin), hermetic_origin=origin)
+            settings = replace(settings, hermetic=truth(text, origin), hermetic_origin=origin)
         elif key == "BUILDER_HERMETIC_DEBUG":
-            settings = replace(settings, debug=_truth(text, origin))
+            settings = replace(settings, debug=truth(text, origin))
+        elif key == "BUILDER_HERMETIC_FORK":
+            settings = replace(settings, fork=truth(text, origin))
+        elif key == "BUILDER_HERMETIC_EXEC":
+            settings = replace(settings, exec=truth(text, origin))
         elif key == "BUILDER_HERMETIC_NETWORK":
             settings = replace(settings, hosts=_hosts(text, origin))
         elif key == "BUILDER_HERMETIC_MAX_CHILDREN":
@@ -169,19 +173,11 @@ def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> S
     return settings
 
 
-def _truth(text: str, origin: str) -> bool:
-    if text.lower() in _TRUE:
-        return True
-    if text.lower() in _FALSE:
-        return False
-    raise UsageError(f"{origin}: {text!r} is neither true nor false")
-
-
 def _hosts(text: str, origin: str) -> tuple[str, ...]:
     """``false`` is no network; otherwise the hosts that may be reached."""
-    if text.lower() in _FALSE:
+    if text.lower() in FALSE:
         return ()
-    if text.lower() in _TRUE:
+    if text.lower() in TRUE:
         raise UsageError(
             f"{origin}: the network cannot be opened as a whole",
             hint=f"name the hosts: {origin.rpartition(' ')[2]}=HOST[:PORT],...",

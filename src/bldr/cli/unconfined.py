@@ -36,7 +36,9 @@ def run_unconfined(parsed: Parsed, asked: Request, settings: Settings) -> Execut
     Raises:
         GuaranteeUnavailableError: A limit or a guarantee was demanded by an option.
     """
-    for name in _DEMANDS:
+    policy = asked.spec.process
+    refused = [name for name, allowed in (("fork", policy.allow_fork), ("exec", policy.allow_exec)) if not allowed]
+    for name in (*_DEMANDS, *refused):
         if parsed.given(name):
             raise GuaranteeUnavailableError(
                 f"--{name} cannot be enforced, because {settings.hermetic_origin} is set to false",

@@ -77,6 +77,8 @@ _SANDBOX = (
     Option("memory", "memory of all processes together (default: 4G)", metavar="SIZE", group="Limits"),
     Option("processes", "processes and threads at the same time (default: 128)", metavar="N", group="Limits"),
     Option("max-children", "processes and threads beside the first one", metavar="N", group="Limits"),
+    Option("fork", "whether further processes may be made (default: true)", metavar="BOOL", group="Limits"),
+    Option("exec", "whether further programs may be executed (default: true)", metavar="BOOL", group="Limits"),
     Option("file-size", "largest file that may be written", metavar="SIZE", group="Limits"),
     Option("disk-io", "bytes read from and written to disks in all", metavar="SIZE", group="Limits"),
     Option("disk-rate", "bytes a second to and from each disk", metavar="SIZE", group="Limits"),

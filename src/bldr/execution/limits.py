@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bldr.model.limits import ResourceLimits
-    from bldr.sandbox.protocol import ProcessReading, Reading
+    from bldr.sandbox.protocol import ProcessReading, Reading, Refusal
 
-__all__ = ["NEAR", "in_words", "is_near", "reached", "violation"]
+__all__ = ["NEAR", "in_words", "is_near", "reached", "refused", "violation"]
 
 NEAR = 0.5  # of the memory limit; from there on samples are taken more often
 _COUNTED = ("processes",)
@@ -80,6 +80,15 @@ def violation(
     if culprit is not None:
         message += f", most by {culprit.name} (process {culprit.pid})"
     return Violation(kind, message, actual, limit, time, 0 if culprit is None else culprit.pid)
+
+
+def refused(refusal: Refusal) -> Violation:
+    """Describe what the policy for processes has refused."""
+    what = {"fork": "process", "exec": "execution of a program"}.get(refusal.kind, refusal.kind)
+    times = "" if refusal.count == 1 else f", {refusal.count} times"
+    name = f" to {refusal.argv[0]}" if refusal.argv else ""
+    message = f"a further {what} was refused{name}{times}"
+    return Violation(refusal.kind, message, refusal.count, 0, refusal.time, refusal.pid, refusal.argv)
 
 
 def _culprit(kind: str, processes: Sequence[ProcessReading]) -> ProcessReading | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bldr.execution.relay import Observer, Relay
     from bldr.execution.streams import Plumbing
     from bldr.model.limits import ResourceLimits
+    from bldr.model.result import Violation
     from bldr.sandbox.protocol import Ended, Meter, RunningSandbox
 
 __all__ = ["Sandbox"]
@@ -372,7 +373,7 @@ class Sandbox:
             stdout_dropped=captures["stdout"].dropped if "stdout" in captures else 0,
             stderr_dropped=captures["stderr"].dropped if "stderr" in captures else 0,
             usage=usage_of(ended, guard, self._wall),
-            violations=guard.violations,
+            violations=guard.violations + _refused_to(ended),
             receipt=Receipt(self._running.records(), self._backend, self._running.notes()),
             output_files=self._outputs(),
             timeline=guard.timeline(),
@@ -406,6 +407,15 @@ def usage_of(ended: Ended, guard: Guard, wall_time: float) -> ResourceUsage:
         network=0,
         measured_by="cgroup" if exact is not None else "sampling" if seen is not None else "rusage",
     )
+
+
+def _refused_to(ended: Ended) -> tuple[Violation, ...]:
+    """Describe what the policy for processes has refused."""
+    if not ended.refusals:
+        return ()
+    from bldr.execution.limits import refused
+
+    return tuple([refused(one) for one in ended.refusals])
 
 
 def _first(*numbers: int | None) -> int | None:

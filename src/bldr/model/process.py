@@ -19,6 +19,9 @@ class ProcessPolicy:
             its time any more.
         allow_userns: Whether the command may make user namespaces of its own, as a nested sandbox needs. It makes
             more of the kernel reachable, so it is off.
+        allow_fork: Whether the command may make further processes. Threads it may always make.
+        allow_exec: Whether a program may be executed after the command itself, whose interpreter and loader belong to
+            it. What it refuses is the system call: code that a program reads and runs by itself is no execution.
 
     Raises:
         InvalidLimitError: ``max_children`` is negative.
@@ -27,6 +30,8 @@ class ProcessPolicy:
     max_children: int | None = None
     kill_on_parent_exit: bool = True
     allow_userns: bool = False
+    allow_fork: bool = True
+    allow_exec: bool = True
 
     def __post_init__(self) -> None:
         children = self.max_children

@@ -42,6 +42,8 @@ class Guarantee:
     DISK_RATE_LIMIT = "disk-rate-limit"
     NETWORK_IO_LIMIT = "network-io-limit"
     FILE_SIZE_LIMIT = "file-size-limit"
+    NO_NEW_PROCESSES = "no-new-processes"
+    NO_NEW_PROGRAMS = "no-new-programs"
     WALL_TIMEOUT = "wall-timeout"
     SILENCE_TIMEOUT = "silence-timeout"
     TEMPS_REMOVED = "temps-removed"
@@ -69,6 +71,8 @@ class Guarantee:
         DISK_RATE_LIMIT,
         NETWORK_IO_LIMIT,
         FILE_SIZE_LIMIT,
+        NO_NEW_PROCESSES,
+        NO_NEW_PROGRAMS,
         WALL_TIMEOUT,
         SILENCE_TIMEOUT,
     )

@@ -67,10 +67,14 @@ class ResourceUsage:
 
 @value
 class Violation:
-    """A limit that was reached; ``actual`` and ``limit`` are in the unit of its kind: bytes, seconds or a count.
+    """A limit that was reached, or a rule for processes that was run against.
+
+    ``actual`` and ``limit`` are in the unit of the kind: bytes, seconds or a count. A limit ends everything; a process
+    or a program that is refused does not, the command is told EPERM and goes on.
 
     Args:
-        kind: The name of the limit, as in :class:`bldr.ResourceLimits`; or ``wall_time``, ``silence``.
+        kind: The name of the limit, as in :class:`bldr.ResourceLimits`; or ``wall_time``, ``silence``, ``fork``,
+            ``exec``.
         message: One sentence.
         actual: What was used.
         limit: What was allowed.
@@ -141,7 +145,7 @@ class ExecutionResult:
         stdout_dropped: Bytes that the capture limit left out.
         stderr_dropped: As ``stdout_dropped``.
         usage: What was used.
-        violations: The limits that were reached.
+        violations: The limits that were reached, and what the policy for processes refused.
         denials: What was blocked.
         receipt: What was enforced.
         output_files: The host paths of the files in O after the end, sorted, where the caller asked for them.

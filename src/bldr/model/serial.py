@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "dump", "load"]
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def dump(spec: SandboxSpec) -> str:
@@ -45,6 +45,8 @@ def dump(spec: SandboxSpec) -> str:
             "max_children": spec.process.max_children,
             "kill_on_parent_exit": spec.process.kill_on_parent_exit,
             "allow_userns": spec.process.allow_userns,
+            "allow_fork": spec.process.allow_fork,
+            "allow_exec": spec.process.allow_exec,
         },
         "toolchain": spec.toolchain,
         "hostname": spec.hostname,

@@ -86,7 +86,10 @@ def violations(result: ExecutionResult) -> str:
 def _violation(one: Violation) -> str:
     written = _written(one.kind)
     process = f'<p class="mono">process {one.pid}: {text(" ".join(one.argv), _WORDS)}</p>' if one.pid else ""
-    amounts = f"{written(one.actual)} of {written(one.limit)}, at {time_text(one.time)}"
+    if one.kind in ("fork", "exec"):
+        amounts = f"refused {count_text(one.actual)} times, first at {time_text(one.time)}"
+    else:
+        amounts = f"{written(one.actual)} of {written(one.limit)}, at {time_text(one.time)}"
     return (
         f'<div class="violation"><p><strong>{text(one.message, _VALUE)}</strong></p>'
         f"<p>{text(amounts)}</p>{process}</div>"

@@ -106,7 +106,7 @@ if TYPE_CHECKING:
             """Return remarks for people."""
 
 
-__all__ = ["Ended", "ProcessReading", "Reading", "Streams"]
+__all__ = ["Ended", "ProcessReading", "Reading", "Refusal", "Streams"]
 
 
 @value
@@ -180,6 +180,25 @@ class Streams:
 
 
 @value
+class Refusal:
+    """Something that the policy for processes has refused.
+
+    Args:
+        kind: ``fork`` or ``exec``.
+        count: How often.
+        time: Seconds since the start of the command, of the first one.
+        pid: Who tried first, by its number on the host; 0 when unknown.
+        argv: Its arguments.
+    """
+
+    kind: str
+    count: int
+    time: float
+    pid: int = 0
+    argv: tuple[str, ...] = ()
+
+
+@value
 class Ended:
     """How the command ended.
 
@@ -194,6 +213,7 @@ class Ended:
         context_switches: How often a CPU went from one of them to another task.
         left: How many processes and threads were still there when the command had ended; they are gone now.
         reading: The last of a meter that the kernel keeps beyond the end of the processes (a cgroup).
+        refusals: What the policy for processes has refused, the first of each kind.
     """
 
     status: int | None
@@ -206,3 +226,4 @@ class Ended:
     context_switches: int | None = None
     left: int = 0
     reading: Reading | None = None
+    refusals: tuple[Refusal, ...] = ()

@@ -12,17 +12,17 @@ _bldr() {
     case "$verb" in
         run)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
-            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress"
+            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress"
             command=yes
             words="" ;;
         shell)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
-            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
+            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
             command=yes
             words="" ;;
         plan)
             flags="--allow-userns --json -h --help"
-            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
+            values="-i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
             command=yes
             words="" ;;
         doctor)
@@ -85,6 +85,10 @@ _bldr() {
         --processes)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --max-children)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --fork)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --exec)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --file-size)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;

@@ -12,7 +12,7 @@ function __bldr_options_of
     for word in $words
         if test $skip = yes
             set skip no
-        else if contains -- $word -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress
+        else if contains -- $word -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress
             set skip yes
         else if test $word = --; or not string match -q -- '-*' $word
             return 1
@@ -42,6 +42,8 @@ complete -c bldr -n '__bldr_options_of run' -l cpu-time -x -d 'CPU time of all p
 complete -c bldr -n '__bldr_options_of run' -l memory -x -d 'memory of all processes together (default: 4G)'
 complete -c bldr -n '__bldr_options_of run' -l processes -x -d 'processes and threads at the same time (default: 128)'
 complete -c bldr -n '__bldr_options_of run' -l max-children -x -d 'processes and threads beside the first one'
+complete -c bldr -n '__bldr_options_of run' -l fork -x -d 'whether further processes may be made (default: true)'
+complete -c bldr -n '__bldr_options_of run' -l exec -x -d 'whether further programs may be executed (default: true)'
 complete -c bldr -n '__bldr_options_of run' -l file-size -x -d 'largest file that may be written'
 complete -c bldr -n '__bldr_options_of run' -l disk-io -x -d 'bytes read from and written to disks in all'
 complete -c bldr -n '__bldr_options_of run' -l disk-rate -x -d 'bytes a second to and from each disk'
@@ -62,7 +64,7 @@ complete -c bldr -n '__bldr_options_of run' -l progress -x -a 'plain rich none' 
 complete -c bldr -n '__bldr_options_of run' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of run' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of run' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
+complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
 complete -c bldr -n '__bldr_options_of shell' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of shell' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
 complete -c bldr -n '__bldr_options_of shell' -s t -l temp -r -F -d 'an empty directory that is writable inside and gone afterwards; /tmp is always one'
@@ -77,6 +79,8 @@ complete -c bldr -n '__bldr_options_of shell' -l cpu-time -x -d 'CPU time of all
 complete -c bldr -n '__bldr_options_of shell' -l memory -x -d 'memory of all processes together (default: 4G)'
 complete -c bldr -n '__bldr_options_of shell' -l processes -x -d 'processes and threads at the same time (default: 128)'
 complete -c bldr -n '__bldr_options_of shell' -l max-children -x -d 'processes and threads beside the first one'
+complete -c bldr -n '__bldr_options_of shell' -l fork -x -d 'whether further processes may be made (default: true)'
+complete -c bldr -n '__bldr_options_of shell' -l exec -x -d 'whether further programs may be executed (default: true)'
 complete -c bldr -n '__bldr_options_of shell' -l file-size -x -d 'largest file that may be written'
 complete -c bldr -n '__bldr_options_of shell' -l disk-io -x -d 'bytes read from and written to disks in all'
 complete -c bldr -n '__bldr_options_of shell' -l disk-rate -x -d 'bytes a second to and from each disk'
@@ -93,7 +97,7 @@ complete -c bldr -n '__bldr_options_of shell' -l allow-degraded -x -d 'start eve
 complete -c bldr -n '__bldr_options_of shell' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of shell' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of shell' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
+complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
 complete -c bldr -n '__bldr_options_of plan' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of plan' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
 complete -c bldr -n '__bldr_options_of plan' -s t -l temp -r -F -d 'an empty directory that is writable inside and gone afterwards; /tmp is always one'
@@ -108,6 +112,8 @@ complete -c bldr -n '__bldr_options_of plan' -l cpu-time -x -d 'CPU time of all 
 complete -c bldr -n '__bldr_options_of plan' -l memory -x -d 'memory of all processes together (default: 4G)'
 complete -c bldr -n '__bldr_options_of plan' -l processes -x -d 'processes and threads at the same time (default: 128)'
 complete -c bldr -n '__bldr_options_of plan' -l max-children -x -d 'processes and threads beside the first one'
+complete -c bldr -n '__bldr_options_of plan' -l fork -x -d 'whether further processes may be made (default: true)'
+complete -c bldr -n '__bldr_options_of plan' -l exec -x -d 'whether further programs may be executed (default: true)'
 complete -c bldr -n '__bldr_options_of plan' -l file-size -x -d 'largest file that may be written'
 complete -c bldr -n '__bldr_options_of plan' -l disk-io -x -d 'bytes read from and written to disks in all'
 complete -c bldr -n '__bldr_options_of plan' -l disk-rate -x -d 'bytes a second to and from each disk'
@@ -123,7 +129,7 @@ complete -c bldr -n '__bldr_options_of plan' -l require -x -d 'do not start unle
 complete -c bldr -n '__bldr_options_of plan' -l allow-degraded -x -d 'start even where these guarantees cannot be enforced; the receipt says so'
 complete -c bldr -n '__bldr_options_of plan' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_options_of plan' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
+complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
 complete -c bldr -n '__bldr_verb doctor' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_verb doctor' -s h -l help -d 'show this page'
 complete -c bldr -n '__bldr_verb completion' -s h -l help -d 'show this page'

@@ -40,6 +40,8 @@ _bldr() {
                 '--memory=[memory of all processes together (default\: 4G)]:SIZE: ' \
                 '--processes=[processes and threads at the same time (default\: 128)]:N: ' \
                 '--max-children=[processes and threads beside the first one]:N: ' \
+                '--fork=[whether further processes may be made (default\: true)]:BOOL: ' \
+                '--exec=[whether further programs may be executed (default\: true)]:BOOL: ' \
                 '--file-size=[largest file that may be written]:SIZE: ' \
                 '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
                 '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \
@@ -81,6 +83,8 @@ _bldr() {
                 '--memory=[memory of all processes together (default\: 4G)]:SIZE: ' \
                 '--processes=[processes and threads at the same time (default\: 128)]:N: ' \
                 '--max-children=[processes and threads beside the first one]:N: ' \
+                '--fork=[whether further processes may be made (default\: true)]:BOOL: ' \
+                '--exec=[whether further programs may be executed (default\: true)]:BOOL: ' \
                 '--file-size=[largest file that may be written]:SIZE: ' \
                 '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
                 '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \
@@ -118,6 +122,8 @@ _bldr() {
                 '--memory=[memory of all processes together (default\: 4G)]:SIZE: ' \
                 '--processes=[processes and threads at the same time (default\: 128)]:N: ' \
                 '--max-children=[processes and threads beside the first one]:N: ' \
+                '--fork=[whether further processes may be made (default\: true)]:BOOL: ' \
+                '--exec=[whether further programs may be executed (default\: true)]:BOOL: ' \
                 '--file-size=[largest file that may be written]:SIZE: ' \
                 '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
                 '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \

@@ -15,6 +15,7 @@ from bldr.cli.settings import Settings
 from bldr.cli.verbs import RUN
 from bldr.errors import OverlappingPathsError, SpecError
 from bldr.model.limits import ResourceLimits
+from bldr.model.process import ProcessPolicy
 from bldr.model.spec import Access
 
 
@@ -224,3 +225,14 @@ def test_a_directory_that_a_mapping_does_not_have_is_not_there(tmp_path: Path) -
 def test_a_directory_can_be_asked_for_also_relatively() -> None:
     assert asked("--cwd", "/src").cwd == "/src"
     assert asked("--cwd", "sub", cwd="/w").cwd == "/w/sub"
+
+
+def test_a_flag_wins_over_a_setting_for_processes_and_programs() -> None:
+    strict = Settings(fork=False, exec=False)
+
+    assert asked().spec.process == ProcessPolicy.hermetic()
+    assert asked("--fork", "false").spec.process == ProcessPolicy(allow_fork=False)
+    assert asked("--exec", "no").spec.process == ProcessPolicy(allow_exec=False)
+    assert asked(settings=strict).spec.process == ProcessPolicy(allow_fork=False, allow_exec=False)
+    assert asked("--fork", "true", settings=strict).spec.process == ProcessPolicy(allow_exec=False)
+    assert refused("--fork", "never")[0] == "--fork: 'never' is neither true nor false"

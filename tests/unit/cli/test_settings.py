@@ -43,6 +43,8 @@ def test_each_variable_is_read() -> None:
             "BUILDER_HERMETIC_TIMEOUT": "1m",
             "BUILDER_HERMETIC_SILENCE": "5",
             "BUILDER_HERMETIC_DEBUG": "yes",
+            "BUILDER_HERMETIC_FORK": "no",
+            "BUILDER_HERMETIC_EXEC": "false",
         },
         "",
     )
@@ -56,6 +58,8 @@ def test_each_variable_is_read() -> None:
         timeout=60.0,
         silence=5.0,
         debug=True,
+        fork=False,
+        exec=False,
     )
 
 

@@ -105,7 +105,7 @@ def test_text_that_is_not_of_a_spec_is_refused(text: str) -> None:
 def test_text_of_another_schema_version_is_refused() -> None:
     text = SPECS["empty"].to_json().replace(f'"schema":{SCHEMA}', '"schema":1')
 
-    with pytest.raises(SpecError, match="it has the schema version 1, not 2"):
+    with pytest.raises(SpecError, match="it has the schema version 1, not 3"):
         SandboxSpec.from_json(text)
 
 

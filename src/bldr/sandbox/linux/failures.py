@@ -63,6 +63,8 @@ def _hint(code: int) -> str:
         return "free memory, disk space or processes, or run fewer at a time"
     if code in (errno.ENOENT, errno.ENOTDIR):
         return "a declared path changed while the sandbox was made; try again"
+    if code == errno.EBUSY:
+        return "its system calls are listened to already, by a tracer or by a sandbox around this one"
     return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from _bldr_launcher.wire import SANDBOX_ID
 from bldr.errors import GuaranteeUnavailableError
 from bldr.model.receipt import Guarantee, GuaranteeRecord
-from bldr.sandbox.linux import limits
+from bldr.sandbox.linux import limits, policy
 from bldr.sandbox.linux.steps import Bind, Canary, MountScratch
 
 TYPE_CHECKING = False
@@ -58,7 +58,9 @@ def refuse_unavailable(spec: SandboxSpec, groups: Callable[[], Groups]) -> None:
     limits.refuse_unavailable(spec, groups)
     _refuse_process_policy(spec)
     for guarantee, mechanism in spec.require:
-        enforced_by = _present(guarantee, spec) or limits.mechanisms(guarantee, spec)
+        enforced_by = (
+            _present(guarantee, spec) or limits.mechanisms(guarantee, spec) or policy.mechanisms(guarantee, spec)
+        )
         if not enforced_by or (mechanism and mechanism not in enforced_by):
             by = f" by {mechanism}" if mechanism else ""
             otherwise = "set its limit" if guarantee in Guarantee.LIMITS else "leave the requirement out"
@@ -81,8 +83,7 @@ def _present(guarantee: str, spec: SandboxSpec) -> tuple[str, ...]:
 
 
 def _refuse_process_policy(spec: SandboxSpec) -> None:
-    policy = spec.process
-    if not policy.kill_on_parent_exit:
+    if not spec.process.kill_on_parent_exit:
         raise GuaranteeUnavailableError(
             "a sandbox cannot outlive the process that started it",
             guarantee=Guarantee.NO_SURVIVORS,
@@ -104,6 +105,7 @@ def records(
         detail = "no host can be reached: the list is not enforced, so nothing was let through"
         rows.append(GuaranteeRecord(Guarantee.NETWORK_ALLOW_LIST, asked=True, detail=detail))
     rows += limits.rows(spec, facts.group_files, grouped=bool(facts.group))
+    rows += policy.rows(spec)
     if timeout:
         rows.append(GuaranteeRecord(Guarantee.WALL_TIMEOUT, True, _MECHANISMS[Guarantee.WALL_TIMEOUT]))
     if silence:

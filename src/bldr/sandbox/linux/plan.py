@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
     from bldr.sandbox.resolved import ResolvedSpec
 
-__all__ = ["Plan", "compile", "first_input", "limit_steps"]
+__all__ = ["Plan", "compile", "first_input", "limit_steps", "refusal_steps"]
 
 _OWN_DEVICES = tuple([f"/dev/{name}" for name in ("full", "null", "random", "tty", "urandom", "zero")])
 _OWN_DIRECTORIES = ("/", "/dev", "/proc")
@@ -175,6 +175,14 @@ def _restrictions(spec: SandboxSpec, writable: tuple[str, ...]) -> Iterable[Step
         yield steps.Landlock(("/dev", "/proc", *writable))
     yield steps.DropPrivileges(nested=spec.process.allow_userns)
     yield steps.FilterSystemCalls(chown=spec.uid == 0, mounts=spec.process.allow_userns)
+    yield from refusal_steps(spec)
+
+
+def refusal_steps(spec: SandboxSpec) -> Iterable[Step]:
+    """Yield what the policy takes from the command when it is executed."""
+    policy = spec.process
+    if not (policy.allow_fork and policy.allow_exec):
+        yield steps.Refuse(fork=not policy.allow_fork, exec=not policy.allow_exec)
 
 
 def limit_steps(spec: SandboxSpec, *, own_users: bool = True) -> Iterable[Step]:

@@ -10,7 +10,7 @@ import time
 from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, SandboxSetupError, TimeLimitError
 from bldr.model.value import replace
 from bldr.sandbox.linux.launcher import end_process
-from bldr.sandbox.protocol import Ended
+from bldr.sandbox.protocol import Ended, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,9 +175,10 @@ class LinuxSandbox:
         items, fds = self._status.receive()
         for fd in fds:
             os.close(fd)
-        if items and items[0] == b"exited" and len(items) == 10:
+        if items and items[0] == b"exited" and len(items) % 5 == 0 and len(items) >= 10:
             try:
-                status, user, system, peak, blocks_in, blocks_out, switches, started, left = map(int, items[1:])
+                status, user, system, peak, blocks_in, blocks_out, switches, started, left = map(int, items[1:10])
+                refusals = _refusals(items[10:])
             except ValueError as error:
                 raise SandboxLostError(f"init broke the protocol: {error}") from error
             self._facts.ended_clean = True
@@ -192,6 +193,7 @@ class LinuxSandbox:
                 processes=started if started >= 0 else None,
                 context_switches=switches,
                 left=left,
+                refusals=refusals,
             )
         elif not items and (self._killed or self._is_out_of_memory()):
             self._ended = Ended(None)
@@ -274,6 +276,16 @@ class LinuxSandbox:
     def notes(self) -> tuple[str, ...]:
         """Return remarks for people."""
         return self._notes(self._facts)
+
+
+def _refusals(items: list[bytes]) -> tuple[Refusal, ...]:
+    """Read what init says of refused calls: kind, how often, milliseconds, process, arguments between NULs."""
+    found = []
+    for place in range(0, len(items), 5):
+        kind, count, milliseconds, pid, words = items[place : place + 5]
+        argv = tuple([os.fsdecode(word) for word in words.rstrip(b"\0").split(b"\0")]) if words else ()
+        found.append(Refusal(kind.decode("ascii"), int(count), int(milliseconds) / 1000, int(pid), argv))
+    return tuple(found)
 
 
 def _group_meter(path: str, base: int) -> Meter:

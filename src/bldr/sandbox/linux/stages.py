@@ -25,6 +25,7 @@ _WORDS = {
     "pivot": "leave the host's root",
     "private-mounts": "cut the mounts off from the host's",
     "proc": "mount /proc",
+    "refuse": "refuse further processes or programs",
     "scratch": "make the directory for temps",
     "seccomp": "filter system calls",
     "start-init": "start the init",

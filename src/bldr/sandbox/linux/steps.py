@@ -435,6 +435,21 @@ class FilterSystemCalls(Step):
 
 
 @value
+class Refuse(Step):
+    """No further process, or no further program, beside the command: what ``fork`` and ``exec`` say."""
+
+    fork: bool
+    exec: bool
+
+    def describe(self) -> str:
+        what = [text for text, is_set in (("processes", self.fork), ("programs", self.exec)) if is_set]
+        return f"refuse further {' and '.join(what)}, and try one"
+
+    def encode(self) -> tuple[bytes, ...]:
+        return (b"refuse", *[word for word, is_set in ((b"fork", self.fork), (b"exec", self.exec)) if is_set])
+
+
+@value
 class Canary(Step):
     """An attempt that has to be refused in this very sandbox, so that ``guarantee`` counts as verified."""
 

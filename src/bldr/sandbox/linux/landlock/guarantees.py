@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bldr.errors import GuaranteeUnavailableError
 from bldr.model.receipt import Guarantee, GuaranteeRecord
-from bldr.sandbox.linux import limits
+from bldr.sandbox.linux import limits, policy
 from bldr.sandbox.linux.landlock.offer import SCOPING_ABI
 from bldr.sandbox.linux.launcher import Groups
 from bldr.sandbox.linux.steps import Canary
@@ -52,7 +52,9 @@ def refuse_unavailable(spec: SandboxSpec) -> None:
     """
     limits.refuse_unavailable(spec, lambda: _NO_GROUPS, limits.WITHOUT_NAMESPACES)
     for guarantee, mechanism in spec.require:
-        enforced_by = _MECHANISMS.get(guarantee) or _without_groups(guarantee, spec)
+        enforced_by = (
+            _MECHANISMS.get(guarantee) or _without_groups(guarantee, spec) or policy.mechanisms(guarantee, spec)
+        )
         if not enforced_by or (mechanism and mechanism not in enforced_by):
             by = f" by {mechanism}" if mechanism else ""
             raise GuaranteeUnavailableError(
@@ -78,6 +80,7 @@ def records(
         detail = "no host can be reached: the list is not enforced, so nothing was let through"
         rows.append(GuaranteeRecord(Guarantee.NETWORK_ALLOW_LIST, asked=True, detail=detail))
     rows += limits.rows(spec, frozenset(), grouped=False, replaced=limits.WITHOUT_NAMESPACES)
+    rows += policy.rows(spec)
     for name, is_set in ((Guarantee.WALL_TIMEOUT, timeout), (Guarantee.SILENCE_TIMEOUT, silence)):
         if is_set:
             rows.append(GuaranteeRecord(name, True, _MECHANISMS[name]))

@@ -10,7 +10,7 @@ from bldr.sandbox.linux.landlock import steps
 from bldr.sandbox.linux.landlock.refusals import refuse_surroundings
 from bldr.sandbox.linux.landlock.steps import Rule
 from bldr.sandbox.linux.landlock.surroundings import DEVICES, own_temps, readable
-from bldr.sandbox.linux.plan import Plan, first_input, limit_steps
+from bldr.sandbox.linux.plan import Plan, first_input, limit_steps, refusal_steps
 from bldr.sandbox.linux.steps import Canary
 
 TYPE_CHECKING = False
@@ -41,6 +41,7 @@ def compile_rules(resolved: ResolvedSpec, around: Surroundings) -> Plan:
             *_rules(resolved, around),
             steps.DropPrivileges(),
             steps.Confine(),
+            *refusal_steps(resolved.spec),
             steps.FilterSystemCalls(),
             Canary(Guarantee.READS_CONFINED, "own-file"),
             Canary(Guarantee.WRITES_CONFINED, "own-file"),

@@ -1,0 +1,147 @@
+"""Start the command by fork and exec, where something has to be done between the two.
+
+::
+
+    child → init   "listener"; descriptor: that of a filter which init has to answer for
+                   or a report as of init.py, when it cannot become the command
+                   end of the stream: it has become the command, or has died
+"""
+
+from __future__ import annotations
+
+import _signal
+import _thread
+import errno
+import os
+
+from _bldr_launcher import attributes, channel, init, policy, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+    from _bldr_launcher.kernel import Kernel
+
+__all__ = ["become", "run_child", "start", "take_streams", "watch"]
+
+
+def start(
+    request: init.Request, streams: list[int], terminal: tuple[int, str] | None, kernel: Kernel
+) -> tuple[int, policy.Referee, bytes]:
+    """Start the command of a sandbox with namespaces, and refuse what its policy refuses.
+
+    Args:
+        request: The command, and what is refused to it.
+        streams: Status and the three streams.
+        terminal: Controlling side and path of a terminal to use instead of the streams.
+        kernel: The system calls.
+
+    Returns:
+        Its number, who decides on its calls, and a report when it could not be started, else nothing.
+    """
+    ours, theirs = channel.pair()
+    pid = os.fork()  # noqa: TID251  init has one thread
+    if pid == 0:
+        os.close(ours)
+        run_child(theirs, lambda: _become_refused(request, streams, terminal, theirs, kernel))
+    os.close(theirs)
+    referee = policy.Referee(request.refused)
+    return pid, referee, watch(ours, (), referee)
+
+
+def _become_refused(
+    request: init.Request,
+    streams: list[int],
+    terminal: tuple[int, str] | None,
+    link: int,
+    kernel: Kernel,
+) -> NoReturn:
+    os.setsid()
+    take_streams(streams, terminal)
+    try:
+        listener = policy.install(request.refused, kernel)
+        if listener >= 0:
+            channel.send(link, b"listener", [listener])
+            os.close(listener)
+        policy.try_refused(request.refused)
+    except OSError as error:
+        raise init.StepError(-1, b"refuse", error) from error
+    become(request)
+
+
+def run_child(link: int, become_command: Callable[[], NoReturn]) -> NoReturn:
+    """Become the command, or report what went wrong to init. Never returns.
+
+    Args:
+        link: Descriptor of the socket to init.
+        become_command: Does it; raises ``StepError``, or ``OSError`` when the command cannot be executed.
+    """
+    report: list[bytes]
+    try:
+        become_command()
+    except init.StepError as error:
+        report = error.report
+    except OSError as error:
+        report = [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")]
+    except BaseException as error:  # noqa: BLE001  our own mistake, which init passes on
+        report = init.confession(error)
+    channel.send(link, wire.pack(report))
+    os._exit(1)
+
+
+def take_streams(streams: list[int], terminal: tuple[int, str] | None) -> None:
+    """Make the standard streams; a terminal that is opened first becomes the controlling one."""
+    if terminal is None:
+        _, *sources = streams
+    else:
+        sources = [os.open(terminal[1], os.O_RDWR)] * 3
+    for target, source in enumerate(sources):
+        os.dup2(source, target)
+
+
+def become(
+    request: init.Request, is_shown: Callable[[bytes], bool] = os.path.lexists, *, hides_interpreters: bool = False
+) -> NoReturn:
+    """Execute the command, with the signals as a new program expects them.
+
+    Args:
+        request: The command.
+        is_shown: Whether the sandbox has something at a path.
+        hides_interpreters: Whether an interpreter that was not declared is there and cannot be executed.
+
+    Raises:
+        OSError: It is not there or cannot be executed; ELIBACC when that is true of its interpreter or loader.
+    """
+    for signum in init.DEFAULTED:
+        _signal.signal(signum, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    env = dict(item.split(b"=", 1) for item in request.env)
+    path = init.find_executable(request.argv[0], env.get(b"PATH", init.SEARCH_PATH), is_shown)
+    try:
+        os.execve(path, request.argv, env)
+    except OSError as error:  # itself it is there, and may be executed
+        absent = error.errno == errno.ENOENT or (hides_interpreters and isinstance(error, PermissionError))
+        if absent:
+            raise OSError(errno.ELIBACC, "no interpreter", os.fsdecode(path)) from error
+        raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
+
+
+def watch(link: int, writable: Sequence[bytes], referee: policy.Referee) -> bytes:
+    """Wait until the child has become the command, which closes its end; return what it reports if it has not.
+
+    Args:
+        link: Descriptor of the socket to it, which is closed.
+        writable: Directories beneath which it may change attributes, where that is for init to decide.
+        referee: Decides on what its policy refuses.
+    """
+    report = b""
+    while True:
+        data, fds = channel.receive(link, wire.LARGEST_INLINE)
+        if not data:
+            os.close(link)
+            return report
+        if fds:
+            _thread.start_new_thread(attributes.serve, (fds[0], writable, referee))
+        else:
+            report = data

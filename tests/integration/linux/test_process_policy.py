@@ -1,0 +1,323 @@
+"""Commands that may make no further process or execute no further program: with namespaces and without."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bldr import HermeticExecutor, ProcessPolicy, SandboxSetupError, SandboxSpecBuilder
+from bldr.errors import GuaranteeUnavailableError, InvalidCommandError
+from bldr.model.environment import EnvSet
+from bldr.model.receipt import Guarantee
+from bldr.model.result import ExecutionResult
+from bldr.sandbox.select import lower_backend_for
+
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+BOUND = 60
+# Each attempt prints its name with "done" or the name of the error. One that succeeds as another process or program
+# says so itself.
+ATTEMPTS = """
+import ctypes, errno, os, sys, threading
+libc = ctypes.CDLL(None, use_errno=True)
+
+def call(number, *arguments):
+    answer = libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
+    if answer < 0:
+        raise OSError(ctypes.get_errno(), "")
+    return answer
+
+def forked(pid):
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+def thread():
+    began = []
+    one = threading.Thread(target=began.append, args=(1,))
+    one.start()
+    one.join()
+    assert began
+
+def spawn():
+    forked(os.posix_spawn("/bin/true", ["true"], {}))
+
+def executed(execute):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            execute()
+        except OSError as error:
+            os._exit(error.errno)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        raise OSError(status, "")
+
+def execve():
+    executed(lambda: os.execv("/bin/true", ["true"]))
+
+def loader():
+    executed(lambda: os.execv(sys.argv[1], [sys.argv[1], "/bin/true"]))
+
+def script():
+    with open("/tmp/script", "w") as file:
+        file.write("#!/bin/true\\n")
+    os.chmod("/tmp/script", 0o755)
+    executed(lambda: os.execv("/tmp/script", ["script"]))
+
+def descriptor():
+    # As init would have it, at each number that it may have used: what is there after its end counts for nothing.
+    fd = os.open("/bin/true", os.O_RDONLY)
+    for number in range(3, 64):
+        if number != fd:
+            os.dup2(fd, number)
+        executed(lambda: os.execve(number, ["true"], {}))
+
+def in_memory():
+    fd = os.memfd_create("program")
+    os.write(fd, open("/bin/true", "rb").read())
+    executed(lambda: os.execve(fd, ["true"], {}))
+
+def in_thread():
+    found = []
+    def attempt():
+        try:
+            os.execv("/bin/nothing", ["nothing"])
+        except OSError as error:
+            found.append(error.errno)
+    one = threading.Thread(target=attempt)
+    one.start()
+    one.join()
+    if found != [errno.ENOENT]:
+        raise OSError(found[0], "")
+
+def clone_bare():
+    forked(call(56 if os.uname().machine == "x86_64" else 220, 17, 0, 0, 0, 0))
+
+def clone3():
+    arguments = (ctypes.c_uint64 * 11)(0, 0, 0, 0, 17)
+    forked(call(435, ctypes.addressof(arguments), 88))
+
+names = sys.argv[2:]
+for name in names:
+    try:
+        forked(os.fork()) if name == "fork" else globals()[name]()
+    except OSError as error:
+        print(name, errno.errorcode[error.errno], flush=True)
+    else:
+        print(name, "done", flush=True)
+"""
+FORKS = ["fork", "spawn", "clone_bare", "clone3"]
+EXECUTIONS = ["execve", "loader", "script", "descriptor", "in_memory"]
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("namespaces", marks=pytest.mark.needs("user-namespaces")),
+        pytest.param("landlock", marks=pytest.mark.needs("landlock-truncate")),
+    ]
+)
+def executor_of(request: pytest.FixtureRequest) -> Callable[[SandboxSpecBuilder], HermeticExecutor]:
+    def make(made: SandboxSpecBuilder) -> HermeticExecutor:
+        if request.param == "landlock":
+            return HermeticExecutor(lower_backend_for(made.build()))
+        return HermeticExecutor.create(made.build())
+
+    return make
+
+
+def builder(policy: ProcessPolicy) -> SandboxSpecBuilder:
+    made = SandboxSpecBuilder.create().carve().with_toolchain("system").env_set(EnvSet.hermetic())
+    return made.default_temp("/tmp").with_process(policy)
+
+
+@pytest.fixture
+def attempt(executor_of: Callable[[SandboxSpecBuilder], HermeticExecutor]) -> Callable[..., ExecutionResult]:
+    def run(policy: ProcessPolicy, *names: str) -> ExecutionResult:
+        argv = ["python3", "-I", "-S", "-c", ATTEMPTS, loader_of_python(), *names]
+        return executor_of(builder(policy)).execute(argv, timeout=BOUND)
+
+    return run
+
+
+def loader_of_python() -> str:
+    """The dynamic loader, which can be executed like a program and runs another one."""
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    assert python is not None
+    found = subprocess.run(["ldd", python], check=False, capture_output=True, text=True).stdout.split()
+    return next((word for word in found if word.startswith("/") and "/ld-" in word), "/lib64/ld-linux-x86-64.so.2")
+
+
+def outcomes(result: ExecutionResult) -> dict[str, str]:
+    assert result.exit_code == 0, result.stderr.decode()
+    return dict(line.split(" ", 1) for line in result.stdout.decode().splitlines())
+
+
+def test_without_a_policy_all_of_it_is_possible(attempt: Callable[..., ExecutionResult]) -> None:
+    """The control of all the other tests: each attempt works where nothing refuses it."""
+    found = outcomes(attempt(ProcessPolicy(), "thread", *FORKS, *EXECUTIONS, "in_thread"))
+
+    without_temp = {"script"} if found["script"] == "EACCES" else set()  # /tmp is the host's: no sandbox has it there
+    assert {name for name, outcome in found.items() if outcome != "done"} <= {"clone3", *without_temp}
+    assert found["clone3"] in ("done", "ENOSYS")
+
+
+def test_no_process_can_be_made_however_it_is_tried_and_threads_can(attempt: Callable[..., ExecutionResult]) -> None:
+    result = attempt(ProcessPolicy(allow_fork=False), "thread", *FORKS, "in_thread")
+
+    assert outcomes(result) == {
+        "thread": "done", "fork": "EPERM", "spawn": "EPERM", "clone_bare": "EPERM", "clone3": "ENOSYS",
+        "in_thread": "done",
+    }  # fmt: skip
+    (found,) = result.violations
+    assert (found.kind, found.actual, found.limit, found.argv[0]) == ("fork", 3, 0, "python3")
+    assert found.message == "a further process was refused to python3, 3 times"
+    assert 0 <= found.time < BOUND
+    record = result.receipt.record(Guarantee.NO_NEW_PROCESSES)
+    assert (record.asked, record.enforced_by, record.verified) == (True, ("seccomp",), True)
+    assert result.success  # the command was told, and went on
+
+
+def test_a_command_that_may_not_fork_can_become_another_program(
+    executor_of: Callable[[SandboxSpecBuilder], HermeticExecutor],
+) -> None:
+    result = executor_of(builder(ProcessPolicy(allow_fork=False))).execute(
+        ["sh", "-c", "exec echo here"], timeout=BOUND
+    )
+
+    assert (result.stdout, result.violations) == (b"here\n", ())
+
+
+def test_no_program_can_be_executed_however_it_is_tried_and_processes_can_be_made(
+    attempt: Callable[..., ExecutionResult],
+) -> None:
+    result = attempt(ProcessPolicy(allow_exec=False), "thread", "fork", *EXECUTIONS, "in_thread")
+
+    found = outcomes(result)
+    refused = {name for name, outcome in found.items() if outcome == "EPERM"}
+    assert refused | {"script"} == {*EXECUTIONS, "in_thread"}
+    assert found["script"] in ("EPERM", "EACCES")
+    assert (found["thread"], found["fork"]) == ("done", "done")
+    (violation,) = result.violations
+    assert (violation.kind, violation.actual >= 5) == ("exec", True)
+    record = result.receipt.record(Guarantee.NO_NEW_PROGRAMS)
+    assert (record.asked, record.enforced_by, record.verified) == (True, ("seccomp",), True)
+
+
+def test_both_can_be_refused(attempt: Callable[..., ExecutionResult]) -> None:
+    result = attempt(ProcessPolicy(allow_fork=False, allow_exec=False), "thread", "fork", "in_thread")
+
+    assert outcomes(result) == {"thread": "done", "fork": "EPERM", "in_thread": "EPERM"}
+    assert [one.kind for one in result.violations] == ["fork", "exec"]
+
+
+def test_a_command_with_an_interpreter_starts_though_nothing_else_may_be_executed(
+    executor_of: Callable[[SandboxSpecBuilder], HermeticExecutor], tmp_path: Path
+) -> None:
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(directory.stat().st_mode | 0o055)
+    script = tmp_path / "script"
+    script.write_text('#!/bin/sh\necho "$0 $1"\n/bin/true\necho $?\n')
+    script.chmod(0o755)
+
+    made = builder(ProcessPolicy(allow_exec=False)).input(tmp_path)
+    result = executor_of(made).execute([str(script), "word"], timeout=BOUND, stderr="stdout")
+
+    assert result.stdout.decode().splitlines()[0] == f"{script} word"
+    assert result.stdout.decode().splitlines()[-1] == "126"
+    assert [one.kind for one in result.violations] == ["exec"]
+
+
+@pytest.mark.parametrize("policy", [ProcessPolicy(allow_fork=False), ProcessPolicy(allow_exec=False)])
+def test_a_command_that_is_not_there_is_told_from_one_that_is_refused(
+    executor_of: Callable[[SandboxSpecBuilder], HermeticExecutor], policy: ProcessPolicy
+) -> None:
+    executor = executor_of(builder(policy))
+
+    with pytest.raises(InvalidCommandError, match="is not in the sandbox") as caught:
+        executor.execute(["no-such-command"], timeout=BOUND)
+    assert caught.value.code == "spec.command-not-found"
+    with pytest.raises(InvalidCommandError, match="cannot be executed"):
+        executor.execute(["/usr"], timeout=BOUND)
+
+
+def test_the_policy_holds_side_by_side_with_others(
+    executor_of: Callable[[SandboxSpecBuilder], HermeticExecutor],
+) -> None:
+    """Sandboxes are made ahead; none of them may be taken that cannot refuse."""
+    free, strict = executor_of(builder(ProcessPolicy())), executor_of(builder(ProcessPolicy(allow_fork=False)))
+    script = ["sh", "-c", "(echo child)"]
+
+    for _ in range(3):
+        assert free.execute(script, timeout=BOUND).stdout == b"child\n"
+        assert strict.execute(script, timeout=BOUND).stdout == b""
+
+
+def test_a_guarantee_can_be_required_only_where_the_policy_asks_for_it(
+    executor_of: Callable[[SandboxSpecBuilder], HermeticExecutor],
+) -> None:
+    strict = builder(ProcessPolicy(allow_fork=False)).require(Guarantee.NO_NEW_PROCESSES, "seccomp")
+    assert executor_of(strict).execute(["true"], timeout=BOUND).success
+
+    with pytest.raises(GuaranteeUnavailableError):
+        executor_of(builder(ProcessPolicy()).require(Guarantee.NO_NEW_PROCESSES))
+
+
+@pytest.mark.needs("user-namespaces")
+def test_where_somebody_listens_already_processes_are_refused_without_a_record_and_programs_not_at_all(
+    tmp_path: Path,
+) -> None:
+    """A sandbox that refuses programs, around one that shall refuse them: the kernel allows one listener."""
+    outer = builder(ProcessPolicy(allow_userns=True, allow_fork=True))
+    inner = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from _bldr_launcher import policy, seccomp, syscalls
+syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+refused = frozenset([b"fork"])
+print(policy.install(refused, syscalls) >= 0, policy.install(refused, syscalls))
+try:
+    policy.install(frozenset([b"exec"]), syscalls)
+except OSError as error:
+    print(error.errno)
+"""
+    source = Path(__file__).parents[3] / "src"
+    executor = HermeticExecutor.create(outer.input(source).build())
+    result = executor.execute(["python3", "-c", inner, str(source)], timeout=BOUND)
+
+    assert (result.stdout, result.stderr) == (b"True -1\n16\n", b"")
+
+
+@pytest.mark.needs("user-namespaces")
+def test_the_command_line_the_environment_and_the_file_ask_for_it(bldr: Run, tmp_path: Path) -> None:
+    forking = ["sh", "-c", "(echo child); echo parent"]
+    said = b"bldr: a further process was refused to sh\n"
+
+    assert bldr("run", "--", *forking).stdout == b"child\nparent\n"
+    refused = bldr("run", "--fork", "false", "--json", str(tmp_path / "result.json"), "--", *forking)
+    assert b"child" not in refused.stdout
+    assert refused.stderr.endswith(said)
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert [one["kind"] for one in written["violations"]] == ["fork"]
+    assert {"guarantee": "no-new-processes", "asked": True, "enforced_by": ["seccomp"], "verified": True,
+            "detail": "threads can be made"} in written["receipt"]["guarantees"]  # fmt: skip
+    assert b"child" not in bldr("run", "--", *forking, env={"BUILDER_HERMETIC_FORK": "false"}).stdout
+    (tmp_path / ".builderrc").write_text("BUILDER_HERMETIC_EXEC=false\n")
+    executing = ["sh", "-c", "/bin/echo child; echo parent"]
+    assert bldr("run", "--", *executing, cwd=tmp_path).stdout == b"parent\n"
+    assert bldr("run", "--exec", "true", "--", *executing, cwd=tmp_path).stdout == b"child\nparent\n"
+    assert b"refuse further programs, and try one" in bldr("plan", "--exec", "false").stdout
+
+
+def test_setup_error_names_the_step() -> None:
+    from bldr.sandbox.linux.failures import setup_failure
+
+    error = setup_failure((-1, "refuse", 16, "seccomp(...): Device or resource busy"), cwd="/", steps=())
+
+    assert isinstance(error, SandboxSetupError)
+    assert error.step == "refuse further processes or programs"
+    assert "listened to already" in error.hint
