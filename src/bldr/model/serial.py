@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "dump", "load"]
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def dump(spec: SandboxSpec) -> str:
@@ -38,6 +38,7 @@ def dump(spec: SandboxSpec) -> str:
         "inputs": spec.inputs.marks(),
         "outputs": spec.outputs.marks(),
         "temps": spec.temps.marks(),
+        "overlays": spec.overlays.marks(),
         "network": [[one.host, one.port] for one in spec.network.endpoints],
         "environment": dict(spec.environment),
         "limits": limits,
@@ -89,6 +90,7 @@ def _spec_of(document: dict[str, Any]) -> SandboxSpec:
         inputs=_set_of(document["inputs"]),
         outputs=_set_of(document["outputs"]),
         temps=_set_of(document["temps"]),
+        overlays=_set_of(document["overlays"]),
         network=NetworkPolicy(tuple([Endpoint(host, port) for host, port in document["network"]])),
         environment=EnvSet(document["environment"]),
         limits=ResourceLimits(

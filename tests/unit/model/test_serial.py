@@ -28,6 +28,7 @@ SPECS = {
         .input(b"/odd/\xff\n'\"")
         .output("/w/out", at="/out")
         .temp("/t")
+        .overlay("/l", "/layered")
         .default_temp("/tmp")
         .env("LANG", "C.UTF-8")
         .env("ODD", "ü\udcff\n")
@@ -82,6 +83,7 @@ def test_undecodable_bytes_are_json_escapes() -> None:
         {"process": ProcessPolicy(allow_userns=True)},
         {"network": NetworkPolicy.allow_hosts(["a"])},
         {"inputs": PathSet.subtree("/x")},
+        {"overlays": PathSet.subtree("/x")},
         {"allow_degraded": frozenset({"no-network"})},
         {"require": (("no-network", ""),)},
     ],
@@ -105,7 +107,7 @@ def test_text_that_is_not_of_a_spec_is_refused(text: str) -> None:
 def test_text_of_another_schema_version_is_refused() -> None:
     text = SPECS["empty"].to_json().replace(f'"schema":{SCHEMA}', '"schema":1')
 
-    with pytest.raises(SpecError, match="it has the schema version 1, not 2"):
+    with pytest.raises(SpecError, match="it has the schema version 1, not 3"):
         SandboxSpec.from_json(text)
 
 
