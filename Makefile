@@ -9,9 +9,9 @@ SCRIPTS := scripts/make-venv .ci/run examples/demo/demo.sh
 # Modules that need calls of Linux, and those that need POSIX: for other platforms they are read for the types that they
 # offer, and not checked. tests/architecture/test_platforms.py holds the lists to what modules import.
 LINUX_ONLY := \
-	--exclude '/_bldr_launcher/(__main__|cgroup|channel|init|landlock|landlock_init|landlock_server|landlock_steps|root)\.py$$' \
+	--exclude '/_bldr_launcher/(__main__|cgroup|channel|init|landlock|landlock_init|landlock_server|landlock_steps|overlay|root)\.py$$' \
 	--exclude '/_bldr_launcher/(attributes|descendants|forked|mountinfo|ownership|policy|scratch|server|steps|syscalls)\.py$$' \
-	--exclude '/bldr/sandbox/linux/(backend|cgroup|failures|guarantees|ladder|launcher|limits|probe|processes|running|trials)\.py$$' \
+	--exclude '/bldr/sandbox/linux/(backend|cgroup|duplicate|failures|guarantees|ladder|launcher|limits|prepared|probe|processes|running|trials)\.py$$' \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
 	--exclude '/bldr/(cli/unconfined|execution/(loop|monitor|timeout))\.py$$'
 POSIX_ONLY := \

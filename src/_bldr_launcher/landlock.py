@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from _bldr_launcher import syscalls
 
@@ -87,7 +88,8 @@ def restrict_writes(paths: Iterable[bytes], kernel: Kernel = syscalls) -> int:
         for path in paths:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:
-                kernel.landlock_allow_beneath(ruleset, fd, rights)
+                of_kind = rights if stat.S_ISDIR(os.fstat(fd).st_mode) else rights & (WRITE_FILE | TRUNCATE)
+                kernel.landlock_allow_beneath(ruleset, fd, of_kind)
             finally:
                 os.close(fd)
         kernel.landlock_restrict_self(ruleset)

@@ -22,7 +22,7 @@ import os
 import resource
 import select
 
-from _bldr_launcher import channel, init, root, scratch, seccomp, syscalls, wire
+from _bldr_launcher import channel, init, overlay, root, scratch, seccomp, syscalls, wire
 from _bldr_launcher.wire import SANDBOX_ID
 
 TYPE_CHECKING = False
@@ -43,7 +43,6 @@ NAMESPACES = (
     | syscalls.CLONE_NEWUTS
     | syscalls.CLONE_NEWCGROUP
 )
-MOUNTING = (b"bind", b"temp")
 MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors under way by RLIMIT_NOFILE (unix(7))
 
 
@@ -378,9 +377,9 @@ class Launcher:
 
         The sandbox has left the host's files behind already; and as real root it could neither reach nor own them.
         """
-        mounting = [(number, step) for number, step in enumerate(request.steps) if step[0] in MOUNTING]
+        sources = [one for step in request.steps for one in overlay.sources_of(step[0], step[1:], request.scratch)]
         size = init.TREES_PER_MESSAGE
-        parts = [mounting[start : start + size] for start in range(0, len(mounting), size)]
+        parts = [sources[start : start + size] for start in range(0, len(sources), size)]
         answers = 0  # that have been asked for and not been read
         try:
             for index, part in enumerate(parts):
@@ -389,7 +388,7 @@ class Launcher:
                     answers -= 1
                 # No answer may be left unread: closing the socket would then reset it, and what was sent be lost.
                 answer = index + MESSAGES_UNDER_WAY < len(parts)
-                complete = self.send_part(link, request, [step for _, step in part], answer=answer)
+                complete = self.send_part(link, request, part, answer=answer)
                 answers += answer
                 if not complete:
                     break
@@ -399,20 +398,18 @@ class Launcher:
         except (BrokenPipeError, ConnectionResetError):
             pass  # init met a failure of its own and has reported it
 
-    def send_part(self, link: int, request: init.Request, part: list[list[bytes]], *, answer: bool) -> bool:
-        """Send the trees of some steps; False when one could not be opened, which init is told in its place."""
+    def send_part(self, link: int, request: init.Request, part: list[overlay.Source], *, answer: bool) -> bool:
+        """Send some trees; False when one could not be opened, which init is told in its place."""
         fds: list[int] = []
         marks = b""
         failure: list[bytes] = []
         try:
-            for operation, *arguments in part:
-                is_temp = operation == b"temp"
-                source = request.scratch + b"/" + arguments[0] if is_temp else arguments[0]
+            for one in part:
                 try:
-                    fd, mapped = self.open_source(source, is_temp=is_temp, is_tree=is_temp or arguments[2] == b"dir")
+                    fd, mapped = self.open_source(one.path, is_temp=one.is_temp, is_tree=one.is_tree)
                     fds.append(fd)
-                    if not mapped and not is_temp and [b"unseal", arguments[1]] in [one[:2] for one in request.steps]:
-                        self.give_output(source)
+                    if not mapped and [b"unseal", one.at] in [step[:2] for step in request.steps]:
+                        self.give_output(one.path)
                 except OSError as error:
                     failure = [b"failed", str(error.errno).encode(), os.fsencode(str(error.args[-1]))]
                     break
@@ -435,7 +432,7 @@ class Launcher:
 
         Args:
             source: Host path.
-            is_temp: Whether it is a scratch directory, which is given away where it cannot be mapped.
+            is_temp: Whether it is in a scratch directory; it is given away where it cannot be mapped.
             is_tree: Whether it is a directory.
 
         Returns:
@@ -464,7 +461,11 @@ class Launcher:
                     raise
             else:
                 return fd, True
-        if is_temp:
+        if is_temp and is_tree:
+            from _bldr_launcher import ownership
+
+            ownership.hand_over(source, self.euid, (SANDBOX_ID, SANDBOX_ID), linked=True)
+        elif is_temp:
             os.chown(source, SANDBOX_ID, SANDBOX_ID)
         return fd, False
 

@@ -13,6 +13,7 @@ import os
 import resource
 
 from _bldr_launcher import landlock, mountinfo, seccomp, syscalls
+from _bldr_launcher import overlay as overlay_
 from _bldr_launcher.release import COUNTS_PER_NAMESPACE
 
 TYPE_CHECKING = False
@@ -73,7 +74,7 @@ def _beneath(state: State, at: bytes, flags: int = os.O_PATH) -> int:
 
 
 def _make_inside_temp(state: State, at: bytes, kind: bytes) -> None:
-    """Make the mount point and its parents in a temp, one component at a time, following no link."""
+    """Make what is missing of a mount point and its parents in a temp or a layer, following no link."""
     *parents, last = _relative(at).split(b"/")
     fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -82,10 +83,16 @@ def _make_inside_temp(state: State, at: bytes, kind: bytes) -> None:
         if kind == b"dir":
             _make_directory(last, fd)
         else:
-            flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(last, flags, 0o644, dir_fd=fd))
+            _make_file(last, fd)
     finally:
         os.close(fd)
+
+
+def _make_file(name: bytes, parent: int) -> None:
+    try:
+        _new_file(name, parent)
+    except FileExistsError:
+        pass  # of the layer's own, or made for an earlier mount point; a link is refused when it is opened
 
 
 def _make_directory(name: bytes, parent: int) -> None:
@@ -116,7 +123,7 @@ def _make(state: State, at: bytes, where: bytes, create: Create) -> None:
 
 
 def _make_mount_point(state: State, at: bytes, kind: bytes, where: bytes) -> None:
-    if where == b"temp":
+    if where in (b"temp", b"overlay"):
         _make_inside_temp(state, at, kind)
     elif where != b"inside":
         _make(state, at, where, _new_directory if kind == b"dir" else _new_file)
@@ -188,6 +195,21 @@ def temp(state: State, index: bytes, at: bytes, mode: bytes, where: bytes) -> No
     _attach(state, at, b"dir", where, scratch=True)
 
 
+def copy(state: State, index: bytes, at: bytes, kind: bytes, where: bytes) -> None:
+    _attach(state, at, kind, where, scratch=True)
+
+
+def overlay(state: State, source: bytes, at: bytes, index: bytes, size: bytes, where: bytes) -> None:
+    """Show a directory of the host at a path, with what is written in a layer on disk, or in memory without one."""
+    _make_mount_point(state, at, b"dir", where)
+    assert state.next_tree is not None
+    lower, mapped = state.next_tree()
+    if not mapped:
+        raise OSError(errno.EINVAL, "its file system has no id-mapped mounts")
+    layer = state.next_tree()[0] if index else _new_tmpfs(state, b"700", size)
+    _move(state, overlay_.mount(lower, layer, state.kernel), at, where)
+
+
 def tmpfs(state: State, at: bytes, size: bytes, mode: bytes, where: bytes) -> None:
     _make_mount_point(state, at, b"dir", where)
     _mount_tmpfs(state, at, mode, size, where)
@@ -199,16 +221,19 @@ def skeleton(state: State, at: bytes, mode: bytes, where: bytes) -> None:
 
 
 def _mount_tmpfs(state: State, at: bytes, mode: bytes, size: bytes, where: bytes) -> None:
+    _move(state, _new_tmpfs(state, mode, size), at, where)
+
+
+def _new_tmpfs(state: State, mode: bytes, size: bytes) -> int:
     context = state.kernel.fsopen(b"tmpfs")
     try:
         state.kernel.fsconfig(context, syscalls.FSCONFIG_SET_STRING, b"mode", mode)
         if size:
             state.kernel.fsconfig(context, syscalls.FSCONFIG_SET_STRING, b"size", size)
         state.kernel.fsconfig(context, syscalls.FSCONFIG_CMD_CREATE, None, None)
-        tree = state.kernel.fsmount(context, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
+        return state.kernel.fsmount(context, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
     finally:
         os.close(context)
-    _move(state, tree, at, where)
 
 
 def _move(state: State, tree: int, at: bytes, where: bytes) -> None:
@@ -433,6 +458,8 @@ OPERATIONS: dict[bytes, Callable[..., None]] = {
     b"link": link,
     b"bind": bind,
     b"temp": temp,
+    b"copy": copy,
+    b"overlay": overlay,
     b"tmpfs": tmpfs,
     b"skeleton": skeleton,
     b"mask": mask,

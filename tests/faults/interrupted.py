@@ -20,7 +20,12 @@ from bldr.errors import TimeLimitError  # noqa: E402
 from bldr.sandbox.linux.launcher import Launcher  # noqa: E402
 from tests.processes import children, descendants, descriptors, specification, until  # noqa: E402
 
-ACTORS = ("sandbox/linux/backend.py", "sandbox/linux/launcher.py", "sandbox/linux/running.py")
+ACTORS = (
+    "sandbox/linux/backend.py",
+    "sandbox/linux/launcher.py",
+    "sandbox/linux/prepared.py",
+    "sandbox/linux/running.py",
+)
 TRACED = tuple(str(HERE.parents[1] / "src" / "bldr" / name) for name in ("execution", *ACTORS))
 CLEANING = {
     "close", "end", "stop", "kill", "handed_over", "abandon", "__exit__", "__del__", "signal", "end_process", "_retire",

@@ -58,6 +58,8 @@ def builders(draw: st.DrawFn, *, carve: bool | None = None) -> SandboxSpecBuilde
     for path in draw(st.lists(paths, max_size=2)):
         builder.temp(path)
     for path in draw(st.lists(paths, max_size=1)):
+        builder.overlay(path)
+    for path in draw(st.lists(paths, max_size=1)):
         builder.default_temp(path)
     builder.env_set(draw(variables)).with_limits(draw(limits)).with_process(draw(policies)).with_network(draw(networks))
     builder.uid(draw(st.integers(0, 2**32 - 2))).hostname(draw(st.sampled_from(["bldr", "a-b.c"])))

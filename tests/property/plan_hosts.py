@@ -102,7 +102,7 @@ def random_spec(random: Random, host: MemoryHost, *, optional: bool, mapped: boo
         builder.carve()
     try:
         for _ in range(random.randint(1, 5)):
-            role = random.choice(["input", "input", "holed", "output", "temp"])
+            role = random.choice(["input", "input", "holed", "output", "temp", "overlay"])
             path = random.choice(there if role == "input" else directories)
             if random.random() < 0.02:
                 path = "/"
@@ -111,6 +111,8 @@ def random_spec(random: Random, host: MemoryHost, *, optional: bool, mapped: boo
                 builder.input(path, at)
             elif role == "output":
                 builder.output(path, at)
+            elif role == "overlay":
+                builder.overlay(path, at)
             elif role == "temp":
                 builder.temp(at or random.choice([path, join(path, "c"), join(path, "c/b")]))
             else:
@@ -130,9 +132,9 @@ def random_spec(random: Random, host: MemoryHost, *, optional: bool, mapped: boo
 
 
 def with_toolchain(spec: SandboxSpec, paths: list[str]) -> SandboxSpec:
-    """Add optional inputs, as a toolchain does: they yield to O and T."""
+    """Add optional inputs, as a toolchain does: they yield to O, T and overlays."""
     declared = {(one.role, one.at) for one in spec.declarations}
-    taken = spec.outputs | spec.temps
+    taken = spec.outputs | spec.temps | spec.overlays
     extra = [
         Declaration(Role.INPUT, path, path, optional=True, origin="toolchain test")
         for path in paths
@@ -143,6 +145,7 @@ def with_toolchain(spec: SandboxSpec, paths: list[str]) -> SandboxSpec:
         inputs=spec.inputs | (PathSet.of(one.at for one in extra) - taken),
         outputs=spec.outputs,
         temps=spec.temps,
+        overlays=spec.overlays,
     )
 
 
@@ -168,6 +171,7 @@ def below(root: str, spec: SandboxSpec, toolchain: SandboxSpec) -> SandboxSpec:
         inputs=moved_set(spec.inputs) | toolchain.inputs,
         outputs=moved_set(spec.outputs),
         temps=moved_set(spec.temps),
+        overlays=moved_set(spec.overlays),
         environment=toolchain.environment,
         toolchain=toolchain.toolchain,
     )

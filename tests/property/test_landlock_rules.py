@@ -165,8 +165,18 @@ def beyond(builder: SandboxSpecBuilder, host: MemoryHost | None = None) -> Backe
         (SandboxSpecBuilder.create().default_temp("/tmp").tmp_size("1M"), ("temps in memory",)),
         (SandboxSpecBuilder.create().hostname("other"), ("'other'", "uts namespace")),
         (SandboxSpecBuilder.create().uid(5), ("user id 5", "user namespace")),
+        (SandboxSpecBuilder.create().overlay("/a"), ("overlay '/a'", "mount namespace")),
     ],
-    ids=["input elsewhere", "output elsewhere", "temp over something", "temp nowhere", "tmp-size", "hostname", "uid"],
+    ids=[
+        "input elsewhere",
+        "output elsewhere",
+        "temp over something",
+        "temp nowhere",
+        "tmp-size",
+        "hostname",
+        "uid",
+        "overlay",
+    ],
 )
 def test_what_needs_a_namespace_is_refused_by_name(builder: SandboxSpecBuilder, words: tuple[str, ...]) -> None:
     error = beyond(builder)

@@ -114,6 +114,7 @@ def test_the_effective_sets_are_disjoint(seed: int) -> None:
         assert sets.inputs.isdisjoint(sets.outputs)
         assert sets.inputs.isdisjoint(sets.temps)
         assert sets.outputs.isdisjoint(sets.temps)
+        assert sets.overlays.isdisjoint(sets.inputs | sets.outputs | sets.temps)
 
 
 @given(seeds)
@@ -125,17 +126,27 @@ def test_a_declared_name_works_inside(seed: int) -> None:
 
         for one in spec.declarations:
             if one.role != Role.TEMP and not one.optional:
-                assert table.access(one.at) == (Access.WRITE if one.role == Role.OUTPUT else Access.READ)
+                assert table.access(one.at) == (Access.READ if one.role == Role.INPUT else Access.WRITE)
                 assert table.host_path(one.at) in (follow_links(one.at, links), ""), one
 
 
 @given(seeds)
-def test_what_an_output_writes_is_shown_by_no_input(seed: int) -> None:
+def test_what_an_output_writes_is_shown_by_no_input_and_no_overlay(seed: int) -> None:
     for _, _, resolved in cases(seed, links=True):
-        table = table_of(resolved)
-        shown = {(table.host_path(path), table.access(path)) for path in UNIVERSE if table.host_path(path)}
+        table, overlays, links = table_of(resolved), resolved.effective().overlays, resolved.links()
+        shown = [path for path in UNIVERSE if table.host_path(path)]
+        written = {
+            table.host_path(path)
+            for path in shown
+            if table.access(path) == Access.WRITE and follow_links(path, links) not in overlays
+        }
 
-        assert not [host for host, access in shown if access == Access.READ and (host, Access.WRITE) in shown]
+        assert not [
+            path
+            for path in shown
+            if table.host_path(path) in written
+            and (table.access(path) == Access.READ or follow_links(path, links) in overlays)
+        ]
 
 
 @given(seeds)

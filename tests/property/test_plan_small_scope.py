@@ -33,7 +33,7 @@ HOSTS = [
 
 def all_specs() -> list[SandboxSpec]:
     found = []
-    every = ["", "input", "output", "temp"]
+    every = ["", "input", "output", "temp", "overlay"]
     for roles in product(every, every, ["", "input", "temp"], every, ["", "input"]):
         builder = SandboxSpecBuilder.create().carve()
         for path, role in zip(PLACES, roles, strict=True):

@@ -20,6 +20,7 @@ def test_inputs_outputs_and_temps_share_no_path(spec: SandboxSpec) -> None:
     assert spec.inputs.isdisjoint(spec.outputs)
     assert spec.inputs.isdisjoint(spec.temps)
     assert spec.outputs.isdisjoint(spec.temps)
+    assert spec.overlays.isdisjoint(spec.inputs | spec.outputs | spec.temps)
 
 
 @given(specs, paths)
@@ -28,7 +29,7 @@ def test_access_follows_from_the_sets(spec: SandboxSpec, path: str) -> None:
         Access.READ
         if path in spec.inputs
         else Access.WRITE
-        if path in spec.outputs or path in spec.temps
+        if path in spec.outputs or path in spec.temps or path in spec.overlays
         else Access.NONE
     )
 
@@ -37,14 +38,19 @@ def test_access_follows_from_the_sets(spec: SandboxSpec, path: str) -> None:
 
 @given(specs, paths)
 def test_what_is_shown_unmapped_comes_from_the_same_place(spec: SandboxSpec, path: str) -> None:
-    shown = path in spec.inputs or path in spec.outputs
+    shown = path in spec.inputs or path in spec.outputs or path in spec.overlays
 
     assert spec.host_path(path) == (path if shown else "")
 
 
 @given(specs)
 def test_every_set_begins_at_declared_places(spec: SandboxSpec) -> None:
-    for role, inside in ((Role.INPUT, spec.inputs), (Role.OUTPUT, spec.outputs), (Role.TEMP, spec.temps)):
+    for role, inside in (
+        (Role.INPUT, spec.inputs),
+        (Role.OUTPUT, spec.outputs),
+        (Role.TEMP, spec.temps),
+        (Role.OVERLAY, spec.overlays),
+    ):
         places = PathSet.of(one.at for one in spec.declarations if one.role == role)
 
         assert inside <= places

@@ -74,6 +74,7 @@ def to_dict(asked: Request, argv: Sequence[str], steps: Sequence[str]) -> dict[s
         "inputs": _declared(spec, Role.INPUT),
         "outputs": _declared(spec, Role.OUTPUT),
         "temps": _declared(spec, Role.TEMP),
+        "overlays": _declared(spec, Role.OVERLAY),
         "input_holes": [printable(path) for path in spec.inputs.holes()],
         "temp_holes": [printable(path) for path in spec.temps.holes()],
         "network": [str(endpoint) for endpoint in spec.network.endpoints],
@@ -106,6 +107,9 @@ def render(asked: Request, argv: Sequence[str], steps: Sequence[str]) -> str:
     lines += ["", "Outputs (O), writable and kept:", *(_shown(spec, Role.OUTPUT) or ["  none"])]
     lines += ["", "Temps (T), empty at the start and gone afterwards:", *(_shown(spec, Role.TEMP) or ["  none"])]
     lines += [f"  without {hole}" for hole in spec.temps.holes()]
+    if spec.overlays:
+        lines += ["", "Overlays, writes land in a private layer:", *_shown(spec, Role.OVERLAY)]
+        lines += [f"  without {hole}" for hole in spec.overlays.holes()]
     endpoints = [f"  {endpoint}" for endpoint in spec.network.endpoints]
     lines += ["", "Network (N):", *(endpoints or ["  nothing but a private loopback"])]
     lines += ["", "Environment (E):", *(f"  {name}={text}" for name, text in spec.environment.items())]

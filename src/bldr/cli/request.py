@@ -67,6 +67,8 @@ def request(parsed: Parsed, settings: Settings, directory: str, environment: Map
         builder.input(*_host_and_inside(text, "-i", directory))
     for text in parsed.all("output"):
         builder.output(*_host_and_inside(text, "-o", directory))
+    for text in parsed.all("overlay"):
+        builder.overlay(*_host_and_inside(text, "--overlay", directory))
     for text in parsed.all("temp"):
         builder.temp(_absolute(text, "-t", directory))
     builder.default_temp(_DEFAULT_TEMP)

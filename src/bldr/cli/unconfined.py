@@ -27,7 +27,7 @@ __all__ = ["run_unconfined"]
 
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _TIMED_OUT = 124
-_DEMANDS = ("require", "memory", "processes", "cpu-time", "file-size", "open-files")
+_DEMANDS = ("require", "overlay", "memory", "processes", "cpu-time", "file-size", "open-files")
 
 
 def run_unconfined(parsed: Parsed, asked: Request, settings: Settings) -> ExecutionResult:

@@ -31,6 +31,13 @@ _SANDBOX = (
         completes="dir",
     ),
     Option(
+        "overlay",
+        "make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards",
+        metavar="HOST[:AT]",
+        group="Files",
+        completes="file",
+    ),
+    Option(
         "temp",
         "an empty directory that is writable inside and gone afterwards; /tmp is always one",
         short="t",
@@ -109,7 +116,7 @@ _VALUES = (
     (
         "HOST:AT is split at the last ':' before a '/'; write '\\:' for a literal colon and '\\\\' for a backslash.",
         "SIZE is bytes or 64K, 512M, 4G, 1T. DURATION is seconds or 250ms, 90s, 30m, 1h.",
-        "-i, -o, -t, -e, --allow-host, --require and --allow-degraded can be repeated.",
+        "-i, -o, --overlay, -t, -e, --allow-host, --require and --allow-degraded can be repeated.",
     ),
 )
 _SETTINGS = (

@@ -1,4 +1,4 @@
-"""Declared paths and the invariants that hold between them: I, O and T share no path.
+"""Declared paths and the invariants that hold between them: I, O, T and the overlays share no path.
 
 Two paths can be one file although their names inside the sandbox differ, when a declaration shows a host path at
 another place. Such aliases are looked for too: what an output writes must not show up in an input.
@@ -14,7 +14,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Alias", "Declaration", "Role", "aliases", "overlap_between", "rebased", "refuse_overlaps", "sort_key"]
+__all__ = [
+    "Alias",
+    "Declaration",
+    "Role",
+    "aliases",
+    "innermost",
+    "overlap_between",
+    "rebased",
+    "refuse_overlaps",
+    "sort_key",
+]
+
+
+_NOTHING = PathSet.empty()
 
 
 class Role:
@@ -23,6 +36,8 @@ class Role:
     INPUT = "input"
     OUTPUT = "output"
     TEMP = "temp"
+    OVERLAY = "overlay"
+    """An input whose writes land in a private layer."""
 
 
 @value
@@ -69,7 +84,13 @@ def rebased(path: str, base: str, other: str) -> str:
 
 
 def refuse_overlaps(
-    declarations: Iterable[Declaration], *, inputs: PathSet, outputs: PathSet, temps: PathSet, hint: str = ""
+    declarations: Iterable[Declaration],
+    *,
+    inputs: PathSet,
+    outputs: PathSet,
+    temps: PathSet,
+    overlays: PathSet = _NOTHING,
+    hint: str = "",
 ) -> None:
     """Check that no path is in two of the sets.
 
@@ -78,6 +99,7 @@ def refuse_overlaps(
         inputs: I, as paths inside the sandbox.
         outputs: O.
         temps: T.
+        overlays: The inputs whose writes land in a private layer.
         hint: The remedy, where the caller knows one that is better than the usual one.
 
     Raises:
@@ -87,12 +109,35 @@ def refuse_overlaps(
         (inputs, Role.INPUT, outputs, Role.OUTPUT),
         (inputs, Role.INPUT, temps, Role.TEMP),
         (outputs, Role.OUTPUT, temps, Role.TEMP),
+        (overlays, Role.OVERLAY, inputs, Role.INPUT),
+        (overlays, Role.OVERLAY, outputs, Role.OUTPUT),
+        (overlays, Role.OVERLAY, temps, Role.TEMP),
     ):
         common = ones & twos
         if common:
             path = common.roots()[0]
             known = tuple(declarations)
             raise overlap_between(_nearest(known, first, path), _nearest(known, second, path), hint=hint)
+
+
+def innermost(declarations: Iterable[Declaration], inputs: PathSet, overlays: PathSet) -> tuple[PathSet, PathSet]:
+    """Return I and the overlays without what the other one declares further inside.
+
+    Raises:
+        OverlappingPathsError: An input and an overlay are declared at the same place.
+    """
+    known = tuple(declarations)
+    overlaid = {one.at for one in known if one.role == Role.OVERLAY}
+    read, layered = PathSet.empty(), PathSet.empty()
+    for one in sorted(known, key=sort_key):
+        whole = PathSet.subtree(one.at)
+        if one.role == Role.OVERLAY:
+            read, layered = read - whole, layered | (overlays & whole)
+        elif one.role == Role.INPUT:
+            if one.at in overlaid:
+                raise overlap_between(Declaration(Role.OVERLAY, one.at), one)
+            read, layered = read | (inputs & whole), layered - whole
+    return read, layered
 
 
 def overlap_between(first: Declaration, second: Declaration, *, hint: str = "") -> OverlappingPathsError:
@@ -107,6 +152,10 @@ def overlap_between(first: Declaration, second: Declaration, *, hint: str = "") 
 
 def _remedy(first: Declaration, second: Declaration) -> str:
     roles = (first.role, second.role)
+    if Role.OVERLAY in roles:
+        if first.at == second.at:
+            return "declare it once: an overlay can be read and written, and keeps nothing"
+        return "let carve() decide: then the innermost declaration counts"
     if roles == (Role.INPUT, Role.OUTPUT):
         if is_within(first.at, second.at):
             return f"what is in an output can be read as well: do not declare {first.at!r} as input"
@@ -125,7 +174,7 @@ def _nearest(declarations: tuple[Declaration, ...], role: str, path: str) -> Dec
 
 
 def aliases(declarations: Iterable[Declaration]) -> tuple[Alias, ...]:
-    """Return where inputs show what outputs write, at places other than those of the outputs.
+    """Return where inputs and overlays show what outputs write, at places other than those of the outputs.
 
     Looks at the host paths only; call it again with resolved ones when links have been followed.
     """
@@ -136,8 +185,8 @@ def aliases(declarations: Iterable[Declaration]) -> tuple[Alias, ...]:
     outputs: dict[str, list[Declaration]] = {}
     for one in known:
         if one.role != Role.TEMP:
-            (inputs if one.role == Role.INPUT else outputs).setdefault(one.host, []).append(one)
-    places = {one.at: one for one in known if one.role == Role.INPUT}
+            (outputs if one.role == Role.OUTPUT else inputs).setdefault(one.host, []).append(one)
+    places = {one.at: one for one in known if one.role in (Role.INPUT, Role.OVERLAY)}
     found = []
     for group in outputs.values():
         for output in group:

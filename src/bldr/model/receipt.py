@@ -18,7 +18,7 @@ class Guarantee:
 
     ``PROFILE`` is the hermetic profile: a result is hermetic when each of these was enforced. An allow-list of hosts is
     not in it, because a command that reaches the network depends on more than its inputs. ``LIMITS`` are reported
-    beside the profile and do not decide it, and so is ``TEMPS_REMOVED``.
+    beside the profile and do not decide it, and so are ``TEMPS_REMOVED`` and ``OVERLAYS_PRIVATE``.
     """
 
     READS_CONFINED = "reads-confined"
@@ -47,6 +47,7 @@ class Guarantee:
     WALL_TIMEOUT = "wall-timeout"
     SILENCE_TIMEOUT = "silence-timeout"
     TEMPS_REMOVED = "temps-removed"
+    OVERLAYS_PRIVATE = "overlays-private"
 
     PROFILE = (
         READS_CONFINED,
@@ -91,6 +92,7 @@ class Guarantee:
         ENVIRONMENT_SCRUBBED,
         *LIMITS,
         TEMPS_REMOVED,
+        OVERLAYS_PRIVATE,
     )
 
 

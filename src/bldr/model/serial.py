@@ -38,6 +38,7 @@ def dump(spec: SandboxSpec) -> str:
         "inputs": spec.inputs.marks(),
         "outputs": spec.outputs.marks(),
         "temps": spec.temps.marks(),
+        "overlays": spec.overlays.marks(),
         "network": [[one.host, one.port] for one in spec.network.endpoints],
         "environment": dict(spec.environment),
         "limits": limits,
@@ -91,6 +92,7 @@ def _spec_of(document: dict[str, Any]) -> SandboxSpec:
         inputs=_set_of(document["inputs"]),
         outputs=_set_of(document["outputs"]),
         temps=_set_of(document["temps"]),
+        overlays=_set_of(document["overlays"]),
         network=NetworkPolicy(tuple([Endpoint(host, port) for host, port in document["network"]])),
         environment=EnvSet(document["environment"]),
         limits=ResourceLimits(

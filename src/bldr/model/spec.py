@@ -10,7 +10,16 @@ from __future__ import annotations
 import os
 
 from bldr.errors import InvalidPathError, OverlappingPathsError, SpecError
-from bldr.model.declarations import Declaration, Role, aliases, overlap_between, rebased, refuse_overlaps, sort_key
+from bldr.model.declarations import (
+    Declaration,
+    Role,
+    aliases,
+    innermost,
+    overlap_between,
+    rebased,
+    refuse_overlaps,
+    sort_key,
+)
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits, parse_size
 from bldr.model.network import NetworkPolicy
@@ -50,6 +59,7 @@ class SandboxSpec:
         inputs: I, the inside paths that can be read.
         outputs: O, the inside paths that can be written and are kept.
         temps: T, the inside paths that start empty, can be written and are gone afterwards.
+        overlays: The inside paths that can be read and written, and whose writes land in a private layer.
         network: N.
         environment: E.
         limits: Ceilings.
@@ -61,7 +71,7 @@ class SandboxSpec:
         require: Guarantees that must be enforced, each with a mechanism or an empty string.
 
     Raises:
-        OverlappingPathsError: A path is in two of I, O and T.
+        OverlappingPathsError: A path is in two of I, O, T and the overlays.
         SpecError: The host name or the user id cannot be.
     """
 
@@ -69,6 +79,7 @@ class SandboxSpec:
     inputs: PathSet = PathSet.empty()
     outputs: PathSet = PathSet.empty()
     temps: PathSet = PathSet.empty()
+    overlays: PathSet = PathSet.empty()
     network: NetworkPolicy = NetworkPolicy.hermetic()
     environment: EnvSet = EnvSet()
     limits: ResourceLimits = ResourceLimits.hermetic()
@@ -80,7 +91,9 @@ class SandboxSpec:
     require: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        refuse_overlaps(self.declarations, inputs=self.inputs, outputs=self.outputs, temps=self.temps)
+        refuse_overlaps(
+            self.declarations, inputs=self.inputs, outputs=self.outputs, temps=self.temps, overlays=self.overlays
+        )
         _check_hostname(self.hostname)
         if type(self.uid) is not int or not 0 <= self.uid <= _LARGEST_UID:
             raise SpecError(
@@ -98,7 +111,7 @@ class SandboxSpec:
 
     def access(self, path: AnyPath) -> str:
         """Return what the command may do with an inside path: one of the constants of :class:`Access`."""
-        if self.outputs.contains(path) or self.temps.contains(path):
+        if self.outputs.contains(path) or self.temps.contains(path) or self.overlays.contains(path):
             return Access.WRITE
         return Access.READ if self.inputs.contains(path) else Access.NONE
 
@@ -109,6 +122,8 @@ class SandboxSpec:
             role = Role.INPUT
         elif self.outputs.contains(name):
             role = Role.OUTPUT
+        elif self.overlays.contains(name):
+            role = Role.OVERLAY
         else:
             return ""
         step = name
@@ -227,6 +242,20 @@ class SandboxSpecBuilder:
         self._declared[Role.TEMP, name] = Declaration(Role.TEMP, name)
         return self
 
+    def overlay(self, path: AnyPath, at: AnyPath | None = None) -> SandboxSpecBuilder:
+        """Declare an input whose writes land in a private layer: the command sees them, and the host never does.
+
+        Args:
+            path: A directory of the host, or a file, which is copied.
+            at: Where it is shown inside; by default at the same path.
+
+        Raises:
+            InvalidPathError: A path is not absolute and normal.
+            OverlappingPathsError: Another overlay is declared at that place already.
+        """
+        self._declare(Role.OVERLAY, path, at)
+        return self
+
     def default_temp(self, path: AnyPath) -> SandboxSpecBuilder:
         """Declare a temp that yields: what is an input or an output, or lies in one, is cut out of it."""
         name = normalize(path, what=Role.TEMP)
@@ -336,10 +365,10 @@ class SandboxSpecBuilder:
         outputs = PathSet.of(one.at for one in declared if one.role == Role.OUTPUT)
         temps = PathSet.of(one.at for one in declared if one.role == Role.TEMP)
         refuse_overlaps(declared, inputs=PathSet.empty(), outputs=outputs, temps=temps)
-        inputs = self._inputs(declared, outputs, temps)
-        refuse_overlaps(declared, inputs=inputs, outputs=outputs, temps=temps)
+        inputs, overlays = self._inputs(declared, outputs, temps)
+        refuse_overlaps(declared, inputs=inputs, outputs=outputs, temps=temps, overlays=overlays)
         for one in self._default_temps.values():
-            rest = PathSet.subtree(one.at) - inputs - outputs
+            rest = PathSet.subtree(one.at) - inputs - outputs - overlays
             if rest.contains(one.at) and (Role.TEMP, one.at) not in self._declared:
                 declared.append(one)
                 temps |= rest
@@ -348,6 +377,7 @@ class SandboxSpecBuilder:
             inputs=inputs,
             outputs=outputs,
             temps=temps,
+            overlays=overlays,
             network=self._network,
             environment=EnvSet(self._variables),
             limits=self._limits_with_tmp_size(),
@@ -393,38 +423,45 @@ class SandboxSpecBuilder:
             self._declare(Role.INPUT, root, at)
         self._with_holes.append(shown)
 
-    def _inputs(self, declared: list[Declaration], outputs: PathSet, temps: PathSet) -> PathSet:
-        """Return I and add the declarations of the toolchain; when carving, O and T are cut out of I."""
+    def _inputs(self, declared: list[Declaration], outputs: PathSet, temps: PathSet) -> tuple[PathSet, PathSet]:
+        """Return I and the overlays, and add the declarations of the toolchain; when carving, O and T are cut out."""
         inputs = PathSet.of(self._plain)
         for holed in self._with_holes:
             inputs |= holed
+        overlays = PathSet.of(one.at for one in declared if one.role == Role.OVERLAY)
         taken = outputs | temps
-        if self._carves and not inputs.isdisjoint(taken):
+        if self._carves and not (inputs | overlays).isdisjoint(taken):
             for one in declared:
-                if one.role == Role.INPUT and taken.contains(one.at):
-                    refuse_overlaps(declared, inputs=PathSet.subtree(one.at), outputs=outputs, temps=temps)
+                if one.role in (Role.INPUT, Role.OVERLAY) and taken.contains(one.at):
+                    whole, none = PathSet.subtree(one.at), PathSet.empty()
+                    read, layered = (whole, none) if one.role == Role.INPUT else (none, whole)
+                    refuse_overlaps(declared, inputs=read, outputs=outputs, temps=temps, overlays=layered)
+        if self._carves and not inputs.isdisjoint(overlays):
+            inputs, overlays = innermost(declared, inputs, overlays)
         toolchain = named(self._toolchain)
-        inputs |= PathSet.of(toolchain.paths) - PathSet.of(toolchain.holes)
+        rest = overlays if not self._carves else overlays | taken
+        inputs |= PathSet.of(toolchain.paths) - PathSet.of(toolchain.holes) - overlays
         if self._carves:
             inputs -= taken
+            overlays -= taken
         declared += [
             Declaration(Role.INPUT, path, path, optional=True, origin=toolchain.origin)
             for path in toolchain.paths
-            if (Role.INPUT, path) not in self._declared and not (self._carves and taken.contains(path))
+            if (Role.INPUT, path) not in self._declared and not rest.contains(path)
         ]
-        return self._without_aliases(declared, inputs)
+        return self._without_aliases(declared, inputs, overlays), overlays
 
-    def _without_aliases(self, declared: list[Declaration], inputs: PathSet) -> PathSet:
+    def _without_aliases(self, declared: list[Declaration], inputs: PathSet, overlays: PathSet) -> PathSet:
         """Return I without what an output writes under another name; refuse it where that cannot be cut out."""
         for alias in aliases(declared):
-            if not inputs.touches(alias.at):
+            if not (inputs | overlays).touches(alias.at):
                 continue
-            if alias.whole or not self._carves:
+            if alias.whole or not self._carves or alias.given.role == Role.OVERLAY:
                 raise overlap_between(
-                    Declaration(Role.INPUT, alias.given.host),
+                    Declaration(alias.given.role, alias.given.host),
                     Declaration(Role.OUTPUT, alias.output.host),
-                    hint=f"the input is shown at {alias.given.at!r} and the output at {alias.output.at!r}, but they"
-                    " share files of the host: declare one of them elsewhere",
+                    hint=f"the {alias.given.role} is shown at {alias.given.at!r} and the output at {alias.output.at!r},"
+                    " but they share files of the host: declare one of them elsewhere",
                 )
             shown = PathSet.subtree(alias.at)
             inputs -= shown - PathSet.of(

@@ -119,15 +119,38 @@ class _Work:
             if outer.origin != "default" and not self.is_declared_inside(entry, outer):
                 raise self.clash(entry, outer)
             return None if entry.role == Role.TEMP else entry
+        if outer.role == Role.OVERLAY:
+            return self.inside_overlay(entry, outer)
         if entry.role == outer.role and entry.kind != EntryKind.LINK and entry.host == _shown(entry.at, outer):
             return None
         if outer.role == Role.OUTPUT:
             return self.inside_output(entry, outer)
-        if entry.role in (Role.OUTPUT, Role.TEMP) and not self.is_declared_inside(entry, outer):
+        if entry.role in (Role.OUTPUT, Role.TEMP, Role.OVERLAY) and not self.is_declared_inside(entry, outer):
             raise self.clash(entry, outer)
         if not self.has_mountpoint(entry, outer):
             self.rebuild_around(entry.at, outer)
         return entry
+
+    def inside_overlay(self, entry: Entry, outer: Entry) -> Entry | None:
+        """Mount it there: in the private layer a mountpoint can be made, but a link in the way cannot be replaced."""
+        if entry.role == EntryRole.MADE:
+            return None
+        if entry.role == outer.role and entry.kind != EntryKind.LINK and entry.host == _shown(entry.at, outer):
+            return None
+        if not self.is_declared_inside(entry, outer):
+            raise self.clash(entry, outer)
+        if not self.has_mountpoint(entry, outer) and (entry.kind == EntryKind.LINK or self.is_taken(entry.at, outer)):
+            raise self.clash(entry, outer)
+        return entry
+
+    def is_taken(self, at: str, outer: Entry) -> bool:
+        """Say whether something that is no directory stands where a mountpoint, or the way to it, would be made."""
+        host = _shown(at, outer)
+        while host != outer.host:
+            if self.paths.is_plain_directory(parent(host)):
+                return self.paths.kind(host) != PathKind.MISSING
+            host = parent(host)
+        return False
 
     def inside_output(self, entry: Entry, outer: Entry) -> Entry:
         """Accept other outputs, and the links on the way to a declared path; neither can be made there."""

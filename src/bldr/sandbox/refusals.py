@@ -71,7 +71,8 @@ def refuse_unusable(one: Declaration, found: Followed, paths: HostPaths) -> None
     """Check that the caller can do with a path what it was declared for.
 
     Raises:
-        InvalidPathError: An output is not a directory or not writable, or an input is not readable.
+        InvalidPathError: An output is not a directory or not writable, an overlay is a device, or an input is not
+            readable.
     """
     if one.role == Role.OUTPUT:
         if found.kind != PathKind.DIR:
@@ -88,6 +89,13 @@ def refuse_unusable(one: Declaration, found: Followed, paths: HostPaths) -> None
                 code="spec.output-not-writable",
                 hint=f"chmod u+wx {_quoted(found.real)}",
             )
+    elif one.role == Role.OVERLAY and found.kind == PathKind.DEVICE:
+        raise InvalidPathError(
+            f"the overlay {one.host!r} is a device",
+            path=one.host,
+            code="spec.overlay-device",
+            hint="declare it as an input: a device keeps nothing that a private layer could hold",
+        )
     elif not paths.host.access(found.real, write=False):
         raise InvalidPathError(
             f"the input {one.host!r} is not readable",
@@ -119,7 +127,7 @@ def refuse_reserved(one: Declaration, path: str) -> None:
         why, hint = "every sandbox has a /dev of its own", "declare the devices that are needed, such as /dev/kvm"
     elif top == "dev" and names[1] in _PRIVATE_DEVICES:
         why, hint = f"every sandbox has a /dev/{names[1]} of its own", "leave it out"
-    elif top == "sys" and one.role == Role.OUTPUT:
+    elif top == "sys" and one.role in (Role.OUTPUT, Role.OVERLAY):
         why, hint = "/sys controls the host and what limits the sandbox", "declare it as input"
     else:
         return

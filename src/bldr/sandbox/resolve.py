@@ -74,6 +74,7 @@ def resolve(spec: SandboxSpec, *, host: HostView = _HOST) -> ResolvedSpec:
     work = _Resolution(spec, HostPaths(host))
     try:
         work.place_declarations()
+        work.yield_to_overlays()
         work.place_holes()
         work.place_made_files()
         layout = lay_out(work.places, work.paths, work.declared, work.clash)
@@ -132,6 +133,17 @@ class _Resolution:
                 self._place_mapped(one)
         self._place_temps(others)
 
+    def yield_to_overlays(self) -> None:
+        """Forget what a toolchain brings to a place in an overlay, where links led: the overlay shows it already."""
+        if not self.spec.overlays:
+            return
+        for at, entry in list(self.places.items()):
+            if entry.origin and entry.role == Role.INPUT and at != "/":
+                around = self._innermost(parent(at))
+                if around is not None and around.role == Role.OVERLAY:
+                    self._withdraw(entry)
+                    del self.places[at]
+
     def place_holes(self) -> None:
         """Place what was left out of I, unless something is declared exactly there."""
         if "/" in self.places and "/sys" not in self.places:
@@ -174,9 +186,10 @@ class _Resolution:
         shown = [one for one in self.places.values() if one.host]
         for alias in aliases(Declaration(one.role, one.at, one.host, origin=one.origin) for one in shown):
             around = self._innermost(alias.at)
-            if around is not None and around.role == Role.INPUT:
+            if around is not None and around.role in (Role.INPUT, Role.OVERLAY):
                 raise OverlappingPathsError(
-                    f"the input {alias.given.host!r} and the output {alias.output.host!r} share files of the host",
+                    f"the {alias.given.role} {alias.given.host!r} and the output {alias.output.host!r} share files of"
+                    " the host",
                     first=alias.given.at,
                     second=alias.output.at,
                     hint=f"they are shown at {alias.given.at!r} and {alias.output.at!r}: declare one of them elsewhere",

@@ -106,15 +106,16 @@ class Move:
 
 @value
 class EffectiveSets:
-    """I, O and T of canonical paths inside."""
+    """I, O, T and the overlays, of canonical paths inside."""
 
     inputs: PathSet
     outputs: PathSet
     temps: PathSet
+    overlays: PathSet = PathSet.empty()
 
     def access(self, path: str) -> str:
         """Return what the command may do with a canonical path: one of the constants of `bldr.model.spec.Access`."""
-        if self.outputs.contains(path) or self.temps.contains(path):
+        if self.outputs.contains(path) or self.temps.contains(path) or self.overlays.contains(path):
             return Access.WRITE
         return Access.READ if self.inputs.contains(path) else Access.NONE
 
@@ -154,9 +155,10 @@ class ResolvedSpec:
         This is for explanations and tests; running a command does not need it.
         """
         return EffectiveSets(
-            inputs=self._placed(self.spec.inputs, Role.INPUT, yields=(Role.OUTPUT, Role.TEMP)),
+            inputs=self._placed(self.spec.inputs, Role.INPUT, yields=(Role.OUTPUT, Role.TEMP, Role.OVERLAY)),
             outputs=self._placed(self.spec.outputs, Role.OUTPUT, yields=()),
-            temps=self._placed(self.spec.temps, Role.TEMP, yields=(Role.INPUT, Role.OUTPUT)),
+            temps=self._placed(self.spec.temps, Role.TEMP, yields=(Role.INPUT, Role.OUTPUT, Role.OVERLAY)),
+            overlays=self._placed(self.spec.overlays, Role.OVERLAY, yields=(Role.INPUT, Role.OUTPUT, Role.TEMP)),
         )
 
     def _placed(self, declared: PathSet, role: str, *, yields: tuple[str, ...]) -> PathSet:

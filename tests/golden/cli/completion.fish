@@ -12,7 +12,7 @@ function __bldr_options_of
     for word in $words
         if test $skip = yes
             set skip no
-        else if contains -- $word -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress
+        else if contains -- $word -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress
             set skip yes
         else if test $word = --; or not string match -q -- '-*' $word
             return 1
@@ -30,6 +30,7 @@ complete -c bldr -n 'not __bldr_verb run shell plan doctor completion help' -a c
 complete -c bldr -n 'not __bldr_verb run shell plan doctor completion help' -a help -d 'show the page of a verb'
 complete -c bldr -n '__bldr_options_of run' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of run' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
+complete -c bldr -n '__bldr_options_of run' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
 complete -c bldr -n '__bldr_options_of run' -s t -l temp -r -F -d 'an empty directory that is writable inside and gone afterwards; /tmp is always one'
 complete -c bldr -n '__bldr_options_of run' -l tmp-size -x -d 'keep temps in memory, at most SIZE; without it they are on disk'
 complete -c bldr -n '__bldr_options_of run' -l toolchain -x -a 'system none' -d 'the programs that are visible: system (default: /usr, /bin, /lib, ...) or none'
@@ -64,9 +65,10 @@ complete -c bldr -n '__bldr_options_of run' -l progress -x -a 'plain rich none' 
 complete -c bldr -n '__bldr_options_of run' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of run' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of run' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
+complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
 complete -c bldr -n '__bldr_options_of shell' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of shell' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
+complete -c bldr -n '__bldr_options_of shell' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
 complete -c bldr -n '__bldr_options_of shell' -s t -l temp -r -F -d 'an empty directory that is writable inside and gone afterwards; /tmp is always one'
 complete -c bldr -n '__bldr_options_of shell' -l tmp-size -x -d 'keep temps in memory, at most SIZE; without it they are on disk'
 complete -c bldr -n '__bldr_options_of shell' -l toolchain -x -a 'system none' -d 'the programs that are visible: system (default: /usr, /bin, /lib, ...) or none'
@@ -97,9 +99,10 @@ complete -c bldr -n '__bldr_options_of shell' -l allow-degraded -x -d 'start eve
 complete -c bldr -n '__bldr_options_of shell' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of shell' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of shell' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
+complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
 complete -c bldr -n '__bldr_options_of plan' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of plan' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
+complete -c bldr -n '__bldr_options_of plan' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
 complete -c bldr -n '__bldr_options_of plan' -s t -l temp -r -F -d 'an empty directory that is writable inside and gone afterwards; /tmp is always one'
 complete -c bldr -n '__bldr_options_of plan' -l tmp-size -x -d 'keep temps in memory, at most SIZE; without it they are on disk'
 complete -c bldr -n '__bldr_options_of plan' -l toolchain -x -a 'system none' -d 'the programs that are visible: system (default: /usr, /bin, /lib, ...) or none'
@@ -129,7 +132,7 @@ complete -c bldr -n '__bldr_options_of plan' -l require -x -d 'do not start unle
 complete -c bldr -n '__bldr_options_of plan' -l allow-degraded -x -d 'start even where these guarantees cannot be enforced; the receipt says so'
 complete -c bldr -n '__bldr_options_of plan' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_options_of plan' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
+complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress)'
 complete -c bldr -n '__bldr_verb doctor' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_verb doctor' -s h -l help -d 'show this page'
 complete -c bldr -n '__bldr_verb completion' -s h -l help -d 'show this page'

@@ -28,6 +28,7 @@ _bldr() {
             _arguments -s -S \
                 '*'{-i+,--input=}'[make HOST readable inside, at AT if it shall appear elsewhere]:HOST\[\:AT\]:_files' \
                 '*'{-o+,--output=}'[make the directory HOST writable inside; what is written stays]:HOST\[\:AT\]:_files -/' \
+                '--overlay=[make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards]:HOST\[\:AT\]:_files' \
                 '*'{-t+,--temp=}'[an empty directory that is writable inside and gone afterwards; /tmp is always one]:PATH:_files -/' \
                 '--tmp-size=[keep temps in memory, at most SIZE; without it they are on disk]:SIZE: ' \
                 '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \
@@ -71,6 +72,7 @@ _bldr() {
             _arguments -s -S \
                 '*'{-i+,--input=}'[make HOST readable inside, at AT if it shall appear elsewhere]:HOST\[\:AT\]:_files' \
                 '*'{-o+,--output=}'[make the directory HOST writable inside; what is written stays]:HOST\[\:AT\]:_files -/' \
+                '--overlay=[make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards]:HOST\[\:AT\]:_files' \
                 '*'{-t+,--temp=}'[an empty directory that is writable inside and gone afterwards; /tmp is always one]:PATH:_files -/' \
                 '--tmp-size=[keep temps in memory, at most SIZE; without it they are on disk]:SIZE: ' \
                 '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \
@@ -110,6 +112,7 @@ _bldr() {
             _arguments -s -S \
                 '*'{-i+,--input=}'[make HOST readable inside, at AT if it shall appear elsewhere]:HOST\[\:AT\]:_files' \
                 '*'{-o+,--output=}'[make the directory HOST writable inside; what is written stays]:HOST\[\:AT\]:_files -/' \
+                '--overlay=[make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards]:HOST\[\:AT\]:_files' \
                 '*'{-t+,--temp=}'[an empty directory that is writable inside and gone afterwards; /tmp is always one]:PATH:_files -/' \
                 '--tmp-size=[keep temps in memory, at most SIZE; without it they are on disk]:SIZE: ' \
                 '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \

@@ -28,6 +28,7 @@ SPECS = {
         .input(b"/odd/\xff\n'\"")
         .output("/w/out", at="/out")
         .temp("/t")
+        .overlay("/l", "/layered")
         .default_temp("/tmp")
         .env("LANG", "C.UTF-8")
         .env("ODD", "ü\udcff\n")
@@ -82,6 +83,7 @@ def test_undecodable_bytes_are_json_escapes() -> None:
         {"process": ProcessPolicy(allow_userns=True)},
         {"network": NetworkPolicy.allow_hosts(["a"])},
         {"inputs": PathSet.subtree("/x")},
+        {"overlays": PathSet.subtree("/x")},
         {"allow_degraded": frozenset({"no-network"})},
         {"require": (("no-network", ""),)},
     ],

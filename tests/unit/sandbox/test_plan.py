@@ -35,6 +35,7 @@ HOST = MemoryHost(
         "/w/out": "dir",
         "/w/hidden/x": "file",
         "/w/key": "file",
+        "/w/lay": "dir",
         "/link": "-> w/src",
         "/dev/null": "device",
         "/etc/fstab": "file",
@@ -60,6 +61,7 @@ def everything() -> Plan:
     builder = strict().carve().input(PathSet.subtree("/w") - holes).input("/link").input("/w/src/link")
     builder.input("/w/src/main.c", "/w/hidden/x")
     builder.output("/w/out").temp("/w/new/t").default_temp("/tmp").input("/dev/null").input("/w/key", "/tmp/sub/key")
+    builder.overlay("/w/lay").overlay("/w/src/main.c", "/layered.c")
     return plan_of(builder.with_limits(ResourceLimits(cpu_time=1.5, file_size="1M", open_files=64, core_size=4096)))
 
 

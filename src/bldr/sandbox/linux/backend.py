@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
-from bldr.errors import SandboxSetupError
 from bldr.model.receipt import Guarantee
 from bldr.model.value import replace
 from bldr.sandbox.linux import guarantees
 from bldr.sandbox.linux.launcher import shared_launcher
-from bldr.sandbox.linux.plan import compile as compile_plan
-from bldr.sandbox.linux.requests import encode_command, encode_plan, encode_request
+from bldr.sandbox.linux.prepared import OverlayRefusedError, prepare, refused
+from bldr.sandbox.linux.requests import encode_command, encode_request
 from bldr.sandbox.linux.running import LinuxSandbox
-from bldr.sandbox.linux.steps import Bind, MountScratch
+from bldr.sandbox.linux.steps import MountOverlay
 from bldr.sandbox.resolve import resolve
 
 TYPE_CHECKING = False
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
     from bldr.sandbox.linux.launcher import Groups, Launcher
     from bldr.sandbox.linux.plan import Plan
+    from bldr.sandbox.linux.prepared import Prepared
     from bldr.sandbox.protocol import Streams
     from bldr.sandbox.resolved import ResolvedSpec
 
 __all__ = ["NAME", "LinuxBackend"]
 
 NAME = "linux-namespaces"
+_WITHOUT_OVERLAYS = (errno.EINVAL, errno.ENODEV, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EIO)
+"""What a kernel or a file system without overlays for user namespaces says; anything else is a failure."""
 
 
 class LinuxBackend:
@@ -36,25 +39,20 @@ class LinuxBackend:
     Args:
         spec: What is asked for.
         launcher: The fork server to use; the one of this process by default.
+        layers: A host directory that keeps the layers of overlays; by default they go with the sandbox.
 
     Raises:
         SpecError: The spec does not fit this host's files.
         GuaranteeUnavailableError: It asks for something that nothing here enforces.
     """
 
-    def __init__(self, spec: SandboxSpec, launcher: Launcher | None = None) -> None:
+    def __init__(self, spec: SandboxSpec, launcher: Launcher | None = None, layers: str = "") -> None:
         self.launcher = launcher or shared_launcher()
         guarantees.refuse_unavailable(spec, self._groups)
         self.spec = spec
         self.resolved: ResolvedSpec = resolve(spec)
-        self.plan: Plan = compile_plan(self.resolved)
-        wired = [(step, step.encode()) for step in self.plan.steps]
-        self._wired = [step for step, fields in wired if fields]
-        self._payload = encode_plan([fields for _, fields in wired if fields])
-        self._temps = [step for step in self._wired if isinstance(step, MountScratch)]
-        self._outputs = {
-            number: step.source for number, step in enumerate(self._wired) if isinstance(step, Bind) and step.writable
-        }
+        self._layers = layers
+        self._prepared = prepare(self.resolved, layers=layers)
         self._env = tuple(os.fsencode(f"{name}={text}") for name, text in spec.environment.items())
         self._disks: list[str] = []
         self._flags = (b"host-proc",) if Guarantee.PROCESSES_ISOLATED in spec.allow_degraded else ()
@@ -85,31 +83,62 @@ class LinuxBackend:
             InvalidCommandError: The command or the directory is not there.
             TimeLimitError: The timeout passed before the command was started.
         """
+        while True:
+            try:
+                return self._start(argv, cwd, streams, terminal=terminal, until=until, silence=silence)
+            except OverlayRefusedError as refusal:
+                # In this very place with these very file systems: nothing else says so for sure.
+                copied = {**self._prepared.copied, refusal.at: refusal.reason}
+                self._prepared = prepare(self.resolved, copied, layers=self._layers)
+
+    @property
+    def plan(self) -> Plan:
+        """The steps that make a sandbox."""
+        return self._prepared.plan
+
+    def _start(
+        self,
+        argv: tuple[str, ...],
+        cwd: str,
+        streams: Streams,
+        *,
+        terminal: bool,
+        until: float | None,
+        silence: bool,
+    ) -> LinuxSandbox:
+        prepared = self._prepared
         command = encode_command(os.fsencode(cwd), [os.fsencode(word) for word in argv], self._env)
+        copies: dict[int, str] = {}
+        if prepared.has_copies:
+            self.launcher.ensure()
+            copies = prepared.copy_ahead(self.launcher.base)
         flags = (*self._flags, b"terminal") if terminal else self._flags
 
         def payload(place: str) -> bytes:
-            self._make_temps(place)
+            prepared.make(place, copies)
             return encode_request(
                 uid=self.spec.uid,
                 flags=flags,
                 place=place,
                 limits=self._group_limits(),
-                plan=self._payload,
+                plan=prepared.payload,
                 command=command,
             )
 
-        status = self.launcher.start((streams.stdin, streams.stdout, streams.stderr), payload)
+        try:
+            status = self.launcher.start((streams.stdin, streams.stdout, streams.stderr), payload)
+        finally:
+            prepared.discard(copies)
         sandbox = LinuxSandbox(
             status,
             argv,
-            failure=lambda number, operation, code, text: self._failure(number, operation, code, text, cwd),
+            failure=lambda number, operation, code, text: _failure(prepared, (number, operation, code, text), cwd),
             receipt=lambda facts: guarantees.records(
-                self.spec, self.plan, facts, timeout=until is not None, silence=silence
+                self.spec, prepared.plan, facts, timeout=until is not None, silence=silence
             ),
-            notes=lambda facts: guarantees.notes(self.plan, facts),
+            notes=lambda facts: guarantees.notes(prepared.plan, facts),
             backend=NAME,
-            outputs=self._outputs if self.launcher.mode == "root" else None,
+            outputs=prepared.outputs if self.launcher.mode == "root" else None,
         )
         sandbox.await_start(until)
         return sandbox
@@ -135,25 +164,13 @@ class LinuxBackend:
         """The limits that have to be looked after while a command runs."""
         return replace(self.spec.limits, processes=self.spec.process_ceiling)
 
-    def _make_temps(self, place: str) -> None:
-        if not self._temps:
-            return
-        try:
-            os.mkdir(place, 0o700)  # the status removes it
-            for temp in self._temps:
-                path = f"{place}/{temp.index}"
-                os.mkdir(path)
-                os.chmod(path, temp.mode)  # mkdir(2) is subject to the umask
-        except OSError as error:
-            raise SandboxSetupError(
-                f"cannot make a directory for temps: {error.strerror}",
-                step=self._temps[0].describe(),
-                errno=error.errno or 0,
-                strerror=error.strerror or "",
-                hint="free some space, or set TMPDIR to a directory on another disk",
-            ) from error
 
-    def _failure(self, number: int, operation: str, code: int, text: str, cwd: str) -> BldrError:
-        from bldr.sandbox.linux.failures import setup_failure
+def _failure(prepared: Prepared, report: tuple[int, str, int, str], cwd: str) -> BldrError:
+    number, operation, code, text = report
+    if operation == "overlay" and 0 <= number < len(prepared.steps):
+        step = prepared.steps[number]
+        if isinstance(step, MountOverlay) and code in _WITHOUT_OVERLAYS:
+            return refused(step, code, text)
+    from bldr.sandbox.linux.failures import setup_failure
 
-        return setup_failure((number, operation, code, text), cwd=cwd, steps=self._wired)
+    return setup_failure(report, cwd=cwd, steps=prepared.steps)

@@ -6,6 +6,7 @@ from _bldr_launcher.wire import SANDBOX_ID
 from bldr.errors import GuaranteeUnavailableError
 from bldr.model.receipt import Guarantee, GuaranteeRecord
 from bldr.sandbox.linux import limits, policy
+from bldr.sandbox.linux.prepared import OVERLAYFS, copy_reasons, mechanisms
 from bldr.sandbox.linux.steps import Bind, Canary, MountScratch
 
 TYPE_CHECKING = False
@@ -36,6 +37,7 @@ _MECHANISMS = {
     Guarantee.WALL_TIMEOUT: ("supervisor",),
     Guarantee.SILENCE_TIMEOUT: ("supervisor",),
     Guarantee.TEMPS_REMOVED: ("supervisor",),
+    Guarantee.OVERLAYS_PRIVATE: (OVERLAYFS, "copy"),
 }
 
 
@@ -113,6 +115,9 @@ def records(
     if any(isinstance(step, MountScratch) for step in plan.steps):
         removed = facts.temps_removed
         rows.append(GuaranteeRecord(Guarantee.TEMPS_REMOVED, True, _MECHANISMS[Guarantee.TEMPS_REMOVED], removed))
+    if spec.overlays:
+        detail = "; ".join(copy_reasons(plan))
+        rows.append(GuaranteeRecord(Guarantee.OVERLAYS_PRIVATE, True, mechanisms(plan), detail=detail))
     return tuple(rows)
 
 

@@ -14,7 +14,7 @@ from bldr.sandbox.resolved import Entry, EntryKind, EntryRole, Graft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from bldr.model.spec import SandboxSpec
     from bldr.sandbox.resolved import ResolvedSpec
@@ -27,6 +27,7 @@ _ALWAYS_WRITABLE = ("/proc", "/dev/pts", "/dev/shm")
 _SHARED = ("/tmp", "/var/tmp")
 """Temps that programs expect to be writable for everybody, with the sticky bit."""
 
+_NO_COPIES: Mapping[str, str] = {}
 _STACK = 8 * 1024 * 1024  # bytes; what most distributions set
 _OPEN_FILES = (4096, 65536)
 _CPU_GRACE = 2  # seconds between SIGXCPU and SIGKILL
@@ -47,10 +48,18 @@ class Plan:
         return tuple([request for step in self.steps if (request := step.encode())])
 
 
-def compile(resolved: ResolvedSpec) -> Plan:  # noqa: A001 -- what the design calls it; never used bare
-    """Return the steps that make a sandbox which shows what was resolved, and nothing else."""
+def compile(  # noqa: A001 -- what the design calls it; never used bare
+    resolved: ResolvedSpec, copied: Mapping[str, str] = _NO_COPIES, *, in_memory: bool = True
+) -> Plan:
+    """Return the steps that make a sandbox which shows what was resolved, and nothing else.
+
+    Args:
+        resolved: What to show.
+        copied: The places of overlays that have to be copies, each with the reason.
+        in_memory: Whether the layers of overlays are in memory where temps are.
+    """
     spec = resolved.spec
-    tree = _Tree(spec)
+    tree = _Tree(spec, copied, in_memory=in_memory)
     for node in _nodes(resolved):
         tree.add(node)
     return Plan(
@@ -87,8 +96,10 @@ def _nodes(resolved: ResolvedSpec) -> Iterable[Entry | Graft]:
 class _Tree:
     """Collects the steps that fill the root, from nodes that arrive in depth-first order."""
 
-    def __init__(self, spec: SandboxSpec) -> None:
+    def __init__(self, spec: SandboxSpec, copied: Mapping[str, str], *, in_memory: bool) -> None:
         self.steps: list[Step] = []
+        self._layer_size = spec.limits.tmp_size if in_memory else None
+        self._copied = copied
         self.unseal: list[steps.Unseal] = []
         self._spec = spec
         self._temps = 0
@@ -108,7 +119,7 @@ class _Tree:
         where = around[-1][1]
         if at in _OWN_DEVICES and where == Where.SKELETON:
             where = Where.INSIDE
-        if where != Where.INSIDE:
+        if where not in (Where.INSIDE, Where.OVERLAY):
             above = at[: at.rfind("/")] or "/"
             if above not in self._made:
                 self._make(above, where)
@@ -135,7 +146,9 @@ class _Tree:
         at, kind = entry.at, entry.kind
         if kind == EntryKind.LINK:
             return (
-                steps.ShowLink(at, entry.target) if where == Where.INSIDE else steps.MakeLink(at, entry.target, where)
+                steps.ShowLink(at, entry.target)
+                if where in (Where.INSIDE, Where.OVERLAY)
+                else steps.MakeLink(at, entry.target, where)
             ), ""
         if entry.role == EntryRole.HOLE:
             return self._hole(entry, where)
@@ -143,6 +156,8 @@ class _Tree:
             return steps.WriteFile(at, 0o644, content_of(at[at.rfind("/") + 1 :], self._spec), where), ""
         if entry.role == Role.TEMP:
             return self._temp(at, where), Where.TEMP
+        if entry.role == Role.OVERLAY:
+            return self._overlay(entry, where)
         writable = entry.role == Role.OUTPUT
         if writable:
             self.unseal.append(steps.Unseal(at, deep=True))
@@ -154,6 +169,19 @@ class _Tree:
         if entry.kind == EntryKind.SKELETON:
             return steps.MakeSkeleton(entry.at, 0o755, where), Where.GRAFT
         return steps.Mask(entry.at, Kind.DIR if entry.kind == EntryKind.DIR else Kind.FILE, where), ""
+
+    def _overlay(self, entry: Entry, where: str) -> tuple[Step, str]:
+        at, size = entry.at, self._layer_size
+        self.unseal.append(steps.Unseal(at))
+        if entry.kind == EntryKind.DIR and at not in self._copied and size is not None:
+            return steps.MountOverlay(entry.host, at, None, size, where), Where.OVERLAY
+        index = self._temps
+        self._temps += 1
+        if entry.kind != EntryKind.DIR:
+            return steps.MountCopy(index, entry.host, at, Kind.FILE, where, "it is a file"), ""
+        if at in self._copied:
+            return steps.MountCopy(index, entry.host, at, Kind.DIR, where, self._copied[at]), Where.OVERLAY
+        return steps.MountOverlay(entry.host, at, index, None, where), Where.OVERLAY
 
     def _temp(self, at: str, where: str) -> Step:
         self.unseal.append(steps.Unseal(at))

@@ -109,8 +109,8 @@ class MountTable:
                 self._show_link(step)
             case steps.Bind():
                 self._bind(step)
-            case steps.MountScratch() | steps.MountTmpfs():
-                self._mount(step, step.at, step.where, _Mount(Where.TEMP, is_shown=True))
+            case steps.MountOverlay() | steps.MountCopy() | steps.MountScratch() | steps.MountTmpfs():
+                self._mount(step, step.at, step.where, _private(step))
             case steps.MakeSkeleton():
                 self._skeleton(step)
             case steps.Mask():
@@ -149,7 +149,7 @@ class MountTable:
 
     def _show_link(self, step: steps.ShowLink) -> None:
         around = self._mounts[self._mount_of(step.at)]
-        if around.where != Where.INSIDE or not around.is_shown or step.at in self._own:
+        if around.where not in (Where.INSIDE, Where.OVERLAY) or not around.is_shown or step.at in self._own:
             raise PlanError(f"{step.describe()}: nothing of the host is there")
         self._links[step.at] = step.target
 
@@ -198,6 +198,10 @@ class MountTable:
             for other in (*self._mounts, *self._own, *self._links):
                 if other != at and is_within(other, at):
                     raise PlanError(f"{step.describe()}: it hides what was made at {other!r}")
+        elif where == Where.OVERLAY:
+            if self._mounts[self._mount_of(at)].where != where:
+                raise PlanError(f"{step.describe()}: {at!r} does not belong to an overlay")
+            self._require_no_link(step, at)
         else:
             self._create(step, at, where)
             self._own[at] = Kind.DIR if mount.is_directory else Kind.FILE
@@ -229,6 +233,19 @@ class MountTable:
     def _require_no_link(self, step: Step, at: str) -> None:
         if follow_links(at, self._links) != at:
             raise PlanError(f"{step.describe()}: a link is on the way")
+
+
+def _private(step: steps.MountOverlay | steps.MountCopy | steps.MountScratch | steps.MountTmpfs) -> _Mount:
+    """Return the mount of a temp, or of an overlay."""
+    match step:
+        case steps.MountOverlay():
+            return _Mount(Where.OVERLAY, is_shown=True, source=step.source)
+        case steps.MountCopy():
+            is_directory = step.kind == Kind.DIR
+            where = Where.OVERLAY if is_directory else Where.INSIDE
+            return _Mount(where, is_shown=True, is_directory=is_directory, source=step.source)
+        case _:
+            return _Mount(Where.TEMP, is_shown=True)
 
 
 _AFTER_PIVOT = (

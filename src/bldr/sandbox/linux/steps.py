@@ -11,6 +11,8 @@ Where a mountpoint comes from is part of a step, because the launcher has to kno
 * ``graft``: the directory around it belongs to a nested skeleton (see `MakeSkeleton`), and the way there leads through
   directories of the host; the step creates the mountpoint, opening the way component by component.
 * ``temp``: the directory around it belongs to a temp; the step creates the mountpoint.
+* ``overlay``: the directory around it belongs to an overlay; the step creates in the private layer what is missing of
+  the mountpoint and of the way to it.
 * ``inside``: the mountpoint exists in what an earlier step bound; it is opened component by component.
 """
 
@@ -37,6 +39,8 @@ __all__ = [
     "MakeSkeleton",
     "MapIdentity",
     "Mask",
+    "MountCopy",
+    "MountOverlay",
     "MountProc",
     "MountScratch",
     "MountTmpfs",
@@ -63,6 +67,7 @@ class Where:
     SKELETON = "skeleton"
     GRAFT = "graft"
     TEMP = "temp"
+    OVERLAY = "overlay"
     INSIDE = "inside"
 
 
@@ -270,6 +275,47 @@ class MountTmpfs(Step):
 
     def encode(self) -> tuple[bytes, ...]:
         return (b"tmpfs", _encode(self.at), b"%d" % self.size, b"%o" % self.mode, self.where.encode())
+
+
+@value
+class MountOverlay(Step):
+    """A directory of the host whose writes land in a private layer (overlayfs).
+
+    The layer is scratch directory number ``index`` of this execution, or in memory, of at most ``size`` bytes.
+    """
+
+    source: str
+    at: str
+    index: int | None
+    size: int | None
+    where: str
+
+    def describe(self) -> str:
+        layer = "on disk" if self.size is None else f"in memory, at most {self.size} bytes"
+        return f"overlay {show(self.source)} at {show(self.at)}, writes land in a private layer {layer}"
+
+    def encode(self) -> tuple[bytes, ...]:
+        layer = b"" if self.index is None else b"%d" % self.index
+        size = b"" if self.size is None else b"%d" % self.size
+        return (b"overlay", _encode(self.source), _encode(self.at), layer, size, self.where.encode())
+
+
+@value
+class MountCopy(Step):
+    """A private copy of a file or directory of the host: scratch entry number ``index`` of this execution."""
+
+    index: int
+    source: str
+    at: str
+    kind: str
+    where: str
+    reason: str
+
+    def describe(self) -> str:
+        return f"copy {show(self.source)} for {show(self.at)}, writes land in the copy: {self.reason}"
+
+    def encode(self) -> tuple[bytes, ...]:
+        return (b"copy", b"%d" % self.index, _encode(self.at), self.kind.encode(), self.where.encode())
 
 
 @value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bldr.errors import BackendUnavailableError
+from bldr.model.declarations import Role
 from bldr.sandbox.resolved import EntryKind
 
 TYPE_CHECKING = False
@@ -29,6 +30,9 @@ def refuse_beyond(resolved: ResolvedSpec) -> None:
     if spec.uid:
         raise _beyond(f"the user id {spec.uid} needs a user namespace", "leave --uid out: the caller's is kept")
 
+    for one in spec.declarations:
+        if one.role == Role.OVERLAY:
+            raise _beyond(f"the overlay {one.at!r} needs a mount namespace", "copy it, and declare the copy as output")
     for entry in resolved.entries:
         if entry.host not in ("", entry.at) and entry.kind != EntryKind.SKELETON:
             raise _beyond(
