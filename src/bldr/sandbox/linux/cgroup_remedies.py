@@ -68,8 +68,10 @@ def explain_cgroup(trial: CgroupTrial, facts: HostFacts) -> tuple[str, str]:
         Situation.BUSY: (f"other processes are in the cgroup {trial.path}, so it cannot hand controllers down", scope),
         Situation.WITHOUT_CONTROLLERS: (
             f"neither memory nor pids is handed down to the cgroup {trial.path}",
-            "write +memory and +pids to cgroup.subtree_control of the cgroups above it; under systemd:"
-            " Delegate=cpu io memory pids in the [Service] section of user@.service",
+            (
+                "write +memory and +pids to cgroup.subtree_control of the cgroups above it; under systemd:"
+                " Delegate=cpu io memory pids in the [Service] section of user@.service"
+            ),
         ),
     }
     other = (f"a cgroup in {trial.path} was refused: {os.strerror(trial.errno)}", "")
@@ -77,8 +79,12 @@ def explain_cgroup(trial: CgroupTrial, facts: HostFacts) -> tuple[str, str]:
 
 
 def _writable(facts: HostFacts) -> str:
+    """The marks of a container are seen in other places, too, so what helps elsewhere is said as well."""
+    remount = "mount -o remount,rw /sys/fs/cgroup"
     if facts.container == "podman":
-        return "podman run --security-opt unmask=/sys/fs/cgroup --cgroupns=private ..."
+        return (
+            f"podman run --security-opt unmask=/sys/fs/cgroup --cgroupns=private ...; outside of containers: {remount}"
+        )
     if facts.container:
-        return "start the container with a writable /sys/fs/cgroup and --cgroupns=private"
-    return "mount -o remount,rw /sys/fs/cgroup"
+        return f"start the container with a writable /sys/fs/cgroup and --cgroupns=private; outside of one: {remount}"
+    return remount

@@ -162,20 +162,19 @@ def _hand_down(parent: str, switched: list[str], *, alone: bool) -> tuple[str, .
     Raises:
         OSError: It may not, or others are in the way.
     """
-    have, wanted = _words(f"{parent}/cgroup.subtree_control"), _words(f"{parent}/cgroup.controllers")
-    found = []
-    for name in CONTROLLERS:
-        if name not in wanted:
+    have, there = _words(f"{parent}/cgroup.subtree_control"), _words(f"{parent}/cgroup.controllers")
+    wanted = tuple([name for name in CONTROLLERS if name in there])
+    for name in wanted:
+        if name in have:
             continue
-        if name not in have:
-            try:
-                write(f"{parent}/cgroup.subtree_control", f"+{name}".encode())
-                switched.append(name)
-            except OSError as error:
-                if error.errno != errno.EBUSY or not alone:
-                    raise
-        found.append(name)
-    return tuple(found)
+        try:
+            write(f"{parent}/cgroup.subtree_control", f"+{name}".encode())
+        except OSError as error:
+            if error.errno == errno.EBUSY and alone:
+                break
+            raise
+        switched.append(name)
+    return wanted
 
 
 def _switch_off(parent: str, name: str) -> None:
