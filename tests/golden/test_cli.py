@@ -136,13 +136,12 @@ def test_doctor_in_a_container() -> None:
         seccomp=2,
         container="docker",
         covered_proc=("/proc/kcore",),
-        cgroup="v2",
-        controllers=("cpu", "memory"),
         interpreter="/usr/bin/python3.11",
     )
     trials = (
         "user-namespace\t1\t\nclone3\t38\t\npidfd\tworks\t\nclose-range\tworks\t\nopenat2\tworks\t\n"
         "no-new-privileges\tworks\t\nseccomp\tworks\t\nseccomp-notify\tworks\t\nlandlock\tworks\tABI 2\n"
+        "cgroup\tworks\tread-only 30  /sys/fs/cgroup\n"
     )
     report = HostReport(
         "linux-namespaces", (("kernel", facts.kernel), ("container", "docker")), findings_of(trials, facts)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.capabilities import UNPRIVILEGED_ID
+from tests.cgroupfs import Cgroup
 
 Doctor = Callable[..., dict[str, Any]]
 
@@ -78,6 +82,8 @@ def test_a_container_with_the_usual_filter(in_container: Callable[..., list[str]
     assert "seccomp filter" in found["cause"]
     assert "--security-opt seccomp=unconfined" in found["remedy"]
     assert report["by_name"]["clone3"]["errno"] == 38
+    cgroups = report["by_name"]["cgroup"]
+    assert (cgroups["outcome"], cgroups["detail"], cgroups["errno"]) == ("missing", "read-only", errno.EROFS)
     assert report["hermetic_builds_possible"] is False
 
 
@@ -121,17 +127,114 @@ def test_an_apparmor_profile_that_takes_the_capabilities_of_user_namespaces(
 
 
 @pytest.mark.parametrize(
-    ("layout", "outcome"),
+    ("situation", "number", "cause", "remedy"),
     [
-        pytest.param("v1", "missing", marks=pytest.mark.needs("layout-v1")),
-        pytest.param("hybrid", "works", marks=pytest.mark.needs("layout-hybrid")),
-        pytest.param("none", "missing", marks=pytest.mark.needs("layout-none")),
-        pytest.param("v2", "works", marks=pytest.mark.needs("layout-ro")),
+        pytest.param(
+            "v1", 0, "only cgroup version 1", "unified_cgroup_hierarchy=1", marks=pytest.mark.needs("layout-v1")
+        ),
+        pytest.param(
+            "hybrid",
+            0,
+            "belong to cgroup version 1",
+            "unified_cgroup_hierarchy=1",
+            marks=pytest.mark.needs("layout-hybrid"),
+        ),
+        pytest.param("none", 0, "no cgroup file system", "mount -t cgroup2", marks=pytest.mark.needs("layout-none")),
+        pytest.param("read-only", errno.EROFS, "read-only", "remount,rw", marks=pytest.mark.needs("layout-ro")),
+        pytest.param(
+            "denied",
+            errno.EACCES,
+            "nobody has delegated",
+            "systemd-run --user --scope -p Delegate=yes",
+            marks=pytest.mark.needs("cgroup-undelegated"),
+        ),
     ],
 )
-def test_the_layout_of_cgroups_is_told(doctor: Doctor, layout: str, outcome: str) -> None:
-    report = doctor(0)
+def test_the_layout_of_cgroups_is_found_out(
+    doctor: Doctor, situation: str, number: int, cause: str, remedy: str
+) -> None:
+    report = doctor(os.geteuid())
 
     found = report["by_name"]["cgroup"]
-    assert (found["outcome"], found["detail"].split(",")[0]) == (outcome, layout)
+    assert (found["outcome"], found["detail"], found["errno"]) == ("missing", situation, number)
+    assert cause in found["cause"]
+    assert remedy in found["remedy"]
     assert report["hermetic_builds_possible"] is True
+
+
+def as_user_in(cgroup: Cgroup) -> list[str]:
+    """What a command is started under, to be in a cgroup as a user without rights; root lets it in."""
+    user = str(UNPRIVILEGED_ID)
+    return [str(word) for word in cgroup.command("setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--")]
+
+
+def delegate(cgroup: Cgroup) -> Cgroup:
+    """Give a cgroup to that user, as systemd does."""
+    for path in (cgroup.path, cgroup.path / "cgroup.procs", cgroup.path / "cgroup.subtree_control"):
+        os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+    return cgroup
+
+
+@pytest.mark.needs("limiting-cgroup", "user-namespaces")
+def test_a_delegated_cgroup_is_found_by_making_one_and_the_trial_leaves_nothing(cgroup: Cgroup) -> None:
+    inner = cgroup.child("inner")
+    program = "from bldr.sandbox.linux.probe import run_trials; print(run_trials('user'))"
+    argv = inner.command(sys.executable, "-c", program)
+    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, timeout=100)
+
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("cgroup\t")]
+    assert line.startswith("cgroup\tworks\tworks 0 memory,pids,cpu")
+    assert line.endswith(f" {cgroup.path}")  # the inner one is handed no controllers
+    for one, children in ((cgroup, ["inner"]), (inner, [])):
+        assert one.read("cgroup.subtree_control") == ""
+        assert [path.name for path in one.path.iterdir() if path.is_dir()] == children
+
+
+@pytest.mark.needs("cgroup-root", "user-namespaces")
+def test_a_cgroup_with_other_processes_in_it_is_found_out(doctor: Doctor, cgroup: Cgroup) -> None:
+    delegate(cgroup)
+    with cgroup.start("-c", "import time; time.sleep(300)") as other:
+        found = doctor(0, under=as_user_in(cgroup))["by_name"]["cgroup"]
+        other.kill()
+
+    assert (found["outcome"], found["detail"], found["errno"]) == ("missing", "busy", errno.EBUSY)
+    assert f"other processes are in the cgroup {cgroup.path}" in found["cause"]
+
+
+@pytest.mark.needs("cgroup-root", "user-namespaces")
+def test_a_delegated_cgroup_that_alone_is_used_is_found_out(doctor: Doctor, cgroup: Cgroup) -> None:
+    found = doctor(0, under=as_user_in(delegate(cgroup)))["by_name"]["cgroup"]
+
+    assert found["outcome"] == "works"
+    assert found["detail"].startswith("memory, pids, cpu")
+    assert found["detail"].endswith(f" in {cgroup.path}")
+
+
+@pytest.mark.needs("cgroup-root", "user-namespaces")
+def test_a_delegated_cgroup_without_controllers_is_found_out(doctor: Doctor, cgroup: Cgroup) -> None:
+    inner = delegate(cgroup.child("inner"))
+
+    found = doctor(0, under=as_user_in(inner))["by_name"]["cgroup"]
+
+    assert (found["outcome"], found["detail"]) == ("missing", "without-controllers")
+    assert f"neither memory nor pids is handed down to the cgroup {inner.path}" in found["cause"]
+
+
+@pytest.mark.needs("cgroup-root", "user-namespaces")
+def test_controllers_that_are_not_handed_down_are_found_out(doctor: Doctor, cgroup: Cgroup) -> None:
+    cgroup.enable("pids")
+    inner = delegate(cgroup.child("inner"))
+
+    found = doctor(0, under=as_user_in(inner))["by_name"]["cgroup"]
+
+    assert (found["outcome"], found["detail"]) == ("works", f"pids, without memory, cpu, io in {inner.path}")
+
+
+@pytest.mark.needs("cgroup-root", "user-namespaces")
+def test_a_cgroup_that_may_have_no_more_below_it_is_found_out(doctor: Doctor, cgroup: Cgroup) -> None:
+    cgroup.write("cgroup.max.descendants", "0")
+
+    found = doctor(0, under=as_user_in(delegate(cgroup)))["by_name"]["cgroup"]
+
+    assert (found["outcome"], found["detail"], found["errno"]) == ("missing", "full", errno.EAGAIN)
+    assert "cgroup.max.descendants" in found["remedy"]

@@ -40,8 +40,6 @@ class HostFacts:
         root_type: File system of ``/``; ``rootfs`` or ``ramfs`` for an initial ramdisk.
         chroot: Whether ``/`` is no mountpoint, so that the caller is in a chroot.
         nested: Whether the caller is in a user namespace already.
-        cgroup: ``v2``, ``hybrid``, ``v1`` or ``none``.
-        controllers: Controllers of the cgroup v2 hierarchy.
         interpreter: The Python that runs bldr; AppArmor profiles attach to it.
     """
 
@@ -59,8 +57,6 @@ class HostFacts:
     root_type: str = ""
     chroot: bool = False
     nested: bool = False
-    cgroup: str = "none"
-    controllers: tuple[str, ...] = ()
     interpreter: str = ""
 
     @property
@@ -92,9 +88,6 @@ def read_facts(root: str = "/", *, interpreter: str = "") -> HostFacts:
     mounts = _mounts(_text(root, "proc/self/mountinfo", _MOUNTINFO))
     uids = status.get("Uid", "").split()
     roots = [kind for at, kind in mounts if at == "/"]
-    kinds = {kind for _, kind in mounts}
-    cgroup2 = [at for at, kind in mounts if kind == "cgroup2"]
-    controllers = _text(root, cgroup2[0].lstrip("/") + "/cgroup.controllers").split() if cgroup2 else []
     return HostFacts(
         kernel=_text(root, "proc/sys/kernel/osrelease"),
         uid=int(uids[1]) if len(uids) > 1 and uids[1].isdecimal() else 0,
@@ -110,8 +103,6 @@ def read_facts(root: str = "/", *, interpreter: str = "") -> HostFacts:
         root_type=roots[-1] if roots else "",
         chroot=bool(mounts) and not roots,
         nested=tuple(_text(root, "proc/self/uid_map").split()) not in (_WHOLE_MAP, ()),
-        cgroup=("hybrid" if "cgroup" in kinds else "v2") if cgroup2 else ("v1" if "cgroup" in kinds else "none"),
-        controllers=tuple(controllers),
         interpreter=interpreter or os.path.realpath(sys.executable),
     )
 

@@ -7,6 +7,7 @@ import sys
 
 from bldr.model.receipt import Guarantee
 from bldr.model.value import value
+from bldr.sandbox.linux.cgroup_remedies import cgroup_finding
 from bldr.sandbox.linux.facts import HostFacts, read_facts
 from bldr.sandbox.linux.remedies import explain_failure
 from bldr.sandbox.probe import Finding, HostReport, Outcome
@@ -105,7 +106,7 @@ def findings_of(report: str, facts: HostFacts) -> tuple[Finding, ...]:
         if name and outcome:
             answers.setdefault(name, (outcome, detail))
     findings = [_finding(mechanism, answers, facts) for mechanism in _TABLE]
-    findings.append(_cgroup(facts))
+    findings.append(cgroup_finding(answers.get("cgroup", ("", ""))[1], facts))
     return tuple(findings)
 
 
@@ -135,20 +136,6 @@ def _finding(mechanism: _Mechanism, answers: Mapping[str, tuple[str, str]], fact
         cause=cause,
         remedy=remedy,
         code=code,
-    )
-
-
-def _cgroup(facts: HostFacts) -> Finding:
-    """Told and not tried: the launcher tries it, and a limit that is refused says what was in the way."""
-    controllers = ", ".join(facts.controllers) or "no controllers"
-    return Finding(
-        "cgroup",
-        "read from mountinfo",
-        Outcome.WORKS if facts.cgroup in ("v2", "hybrid") else Outcome.MISSING,
-        detail=f"{facts.cgroup}, {controllers}",
-        guarantees=(Guarantee.MEMORY_LIMIT, Guarantee.PROCESS_LIMIT),
-        cause="" if facts.cgroup in ("v2", "hybrid") else "no cgroup v2 hierarchy is mounted",
-        remedy="" if facts.cgroup in ("v2", "hybrid") else "boot with systemd.unified_cgroup_hierarchy=1",
     )
 
 

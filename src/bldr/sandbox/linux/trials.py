@@ -18,6 +18,7 @@ import struct
 import sys
 
 from _bldr_launcher import landlock, root, seccomp, syscalls
+from bldr.sandbox.linux.cgroup_trial import try_cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def main(mode: str) -> None:
         _isolated(name, lambda name=name, trial=trial: _tell(name, trial))  # type: ignore[misc]
     if mode == "root":
         _isolated("idmap", lambda: _tell("idmap", _idmap))
+    ours = (os.getppid(), os.getpid())
+    _isolated("cgroup", lambda: _tell("cgroup", lambda: try_cgroup((*ours, os.getpid())).line()))
 
 
 def _say(name: str, outcome: str, detail: str = "") -> None:
