@@ -132,7 +132,10 @@ def why_nothing(pattern: str, tree: Tree) -> str:
             from difflib import get_close_matches
 
             near = get_close_matches(part, list(entries), n=1, cutoff=0.6)
-            return f"there is no {path!r}" + (f": did you mean {near[0]!r}?" if near else "")
+            if near:
+                likely = f"{folder}/{near[0]}" if folder else near[0]
+                return f"did you mean {likely!r}?"
+            return f"there is no {path!r}" if path != pattern else "add the file, or remove it here"
         folder = path
     if tree.kind(pattern) == FILE:
         return f'the file has this very name: write "{pattern.replace("[", "[[]")}"'

@@ -41,6 +41,7 @@ _NAMES = {name: f"'{mark}'" for mark, name in PUNCTUATION.items()} | {
     "NUMBER": "a number",
     "$END": "the end of the file",
 }
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 _VALUES = {"WORD", "TEXT", "NUMBER", "FIRST", "BEGIN"}
 _parser: Lark | None = None
 
@@ -65,7 +66,7 @@ def parse(source: Source) -> File:
         declarations: list[Declaration] = parser.feed_eof()  # type: ignore[no-untyped-call]
     except UnexpectedToken as error:
         accepted = parser.accepts()  # type: ignore[no-untyped-call]
-        raise _unexpected(source, error.token, before, accepted, comments) from None
+        raise _unexpected(source, error.token, before, accepted) from None
     for declaration in declarations:
         if declaration.word.raw != KEYWORD:
             raise syntax_error(
@@ -136,9 +137,7 @@ def _offset(token: Token | Node | Entry) -> int:
     return offset
 
 
-def _unexpected(
-    source: Source, token: Token, before: Token | None, accepted: Iterable[str], comments: list[Comment]
-) -> BuilderfileSyntaxError:
+def _unexpected(source: Source, token: Token, before: Token | None, accepted: Iterable[str]) -> BuilderfileSyntaxError:
     """Return the error for a token that does not fit."""
     expected = set(accepted)
     ends = token.type == "$END"
@@ -147,12 +146,10 @@ def _unexpected(
     got = _NAMES["$END"] if ends else repr(str(token))
     wanted = _wanted(expected)
     previous_end = _offset(before) + len(before) if before is not None else 0
-    if hint := _about_comment(comments, previous_end, start, expected):
-        comment = comments[-1]
-        return syntax_error(source, comment.start, comment.end, "a label stands between double quotes", hint)
-    if ends and "END" in expected:
-        opened = _last_open(source)
-        return syntax_error(source, opened, opened + 1, "this brace is never closed", "write } behind the last entry")
+    if ends and (opened := _last_open(source)) >= 0:
+        closing = _CLOSING[source.text[opened]]
+        hint = f"write {closing} behind what belongs to it"
+        return syntax_error(source, opened, opened + 1, f"this {source.text[opened]!r} is never closed", hint)
     if "SEMICOLON" in expected and "\n" in source.text[previous_end:start]:
         # what is missing belongs to the line before, and not to the word that shows it
         return syntax_error(
@@ -165,6 +162,10 @@ def _unexpected(
         hint = "remove it"
     elif expected & _VALUES and token.type == "SEMICOLON":
         hint = "a key has one value: key: value;"
+    elif token.type in ("SEMICOLON", "COMMA") and expected == {"COLON"} and str(before).startswith('"'):
+        hint = "several values stand between brackets: [..., ...]"
+    elif token.type == "COLON" and "TEXT" in expected:
+        hint = "write labels between double quotes"
     elif "COLON" in expected and before is not None and token.type in ("BEGIN", "OPEN", "TEXT"):
         hint = f"write a colon: {before}: ..."
     elif "TEXT" in expected and token.type == "WORD" and "COLON" not in expected:
@@ -187,25 +188,16 @@ def _wanted(expected: set[str]) -> str:
         rest -= {"WORD", "SEMICOLON"}
     if "SEMICOLON" in rest:
         rest.discard("COMMA")  # accepted, and not what is written
-    names += [_NAMES[name] for name in sorted(rest)]
+    names += [_NAMES[name] for name in sorted(rest, key=lambda name: (name != "SEMICOLON", name))]
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _about_comment(comments: list[Comment], before: int, start: int, expected: set[str]) -> str:
-    """Return the hint for a label without quotes, which has become a comment; nothing when it is none."""
-    if not comments or not expected & {"TEXT"} or not before <= comments[-1].start < start:
-        return ""
-    text = comments[-1].text
-    label = text.split()[0].rstrip(",];}") if text.startswith("//") and text[2:3].strip() else ""
-    return f'write "{label}": outside of a text // begins a comment' if ":" in label else ""
-
-
 def _last_open(source: Source) -> int:
-    """Return where the innermost brace opens that is not closed."""
+    """Return where the innermost bracket opens that is not closed, or -1."""
     opened = []
-    for kind, _, offset in tokens(source, []):
-        if kind == "BEGIN":
+    for _, raw, offset in tokens(source, []):
+        if raw in _CLOSING:
             opened.append(offset)
-        elif kind == "END":
+        elif raw in _CLOSING.values() and opened:
             opened.pop()
-    return opened[-1]
+    return opened[-1] if opened else -1

@@ -54,7 +54,7 @@ def tokens(source: Source, comments: list[Comment]) -> Iterator[tuple[str, str, 
         _pattern = re.compile(_TOKENS, re.VERBOSE)
     text = source.text
     offset = 0
-    depth = 0
+    brackets: list[str] = []
     while offset < len(text):
         found = _pattern.match(text, offset)
         if found is None:
@@ -62,10 +62,15 @@ def tokens(source: Source, comments: list[Comment]) -> Iterator[tuple[str, str, 
         kind = found.lastgroup or ""
         raw = found.group()
         if kind == "COMMENT":
+            if brackets[-1:] == ["["]:
+                _refuse_label(source, raw, offset)
             comments.append(Comment(raw, offset))
         elif kind == "MARK":
-            depth += (raw in "([{") - (raw in ")]}")
-            if depth > _DEEPEST:
+            if raw in "([{":
+                brackets.append(raw)
+            elif raw in ")]}" and brackets:
+                brackets.pop()
+            if len(brackets) > _DEEPEST:
                 raise syntax_error(
                     source, offset, offset + 1, f"brackets are nested more than {_DEEPEST} deep", "close some before"
                 )
@@ -79,6 +84,14 @@ def tokens(source: Source, comments: list[Comment]) -> Iterator[tuple[str, str, 
         elif kind != "BLANK":
             yield kind, raw, offset
         offset = found.end()
+
+
+def _refuse_label(source: Source, comment: str, offset: int) -> None:
+    """Refuse a label without quotes in a list: it would be a comment, and silently missing."""
+    label = comment.split(maxsplit=1)[0].partition(",")[0].rstrip("];}")
+    if label.startswith("//") and label[2:3] not in ("", "/") and label.partition(":")[2]:
+        hint = f'write "{label}": outside of a text // begins a comment'
+        raise syntax_error(source, offset, offset + len(label), "a label stands between double quotes", hint)
 
 
 def syntax_error(source: Source, start: int, end: int, message: str, hint: str = "") -> BuilderfileSyntaxError:
