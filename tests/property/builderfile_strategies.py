@@ -19,9 +19,7 @@ from bldr.model.process import ProcessPolicy
 _wild_text = st.binary(min_size=1, max_size=6).filter(lambda data: 0 not in data).map(os.fsdecode)
 _part = (
     (
-        st.sampled_from(
-            ["a", "b c", "ü", "x.c", "...", 'q"q', "back\\slash", "line\nbreak", "caf\udce9", "#"]
-        )
+        st.sampled_from(["a", "b c", "ü", "x.c", "...", 'q"q', "back\\slash", "line\nbreak", "caf\udce9", "#"])
         | _wild_text
     )
     .map(lambda text: text.replace("/", "_"))

@@ -202,8 +202,10 @@ class _Lookup:
     def _language(self, declared: Declared, sources: tuple[str, ...]) -> str:
         target = declared.target
         languages = language_of(sources)
-        if len(languages) == 1 or target.type == CUSTOM or target.command or not sources:
-            return languages[0] if len(languages) == 1 else ""
+        if target.type == CUSTOM or target.command or not sources:
+            return ""  # its command says what it does
+        if len(languages) == 1:
+            return languages[0]
         what = f"several languages: {', '.join(languages)}" if languages else "no language that is known"
         self._add(
             declared,

@@ -71,7 +71,8 @@ def _format(names: Sequence[str], *, check: bool, quiet: bool) -> int:
     if STDIN in texts:
         page(texts[STDIN][1])
     elif not quiet:
-        say(f"{_files(len(changed))} laid out anew, {len(texts) - len(changed)} left as they were")
+        kept = len(texts) - len(changed)
+        say(f"{_files(len(changed))} laid out anew, {_files(kept)} left as {'it was' if kept == 1 else 'they were'}")
     return 0
 
 

@@ -314,7 +314,7 @@ QUERY = Verb(
         ("What is there?", "bldr query"),
         ("What may break when I change this?", "bldr query rdeps //lib:util"),
         ("Why does the program need that?", "bldr query paths app //lib:util"),
-        ("A picture", "bldr query --graphviz | dot -Tsvg > targets.svg"),
+        ("A picture, for the program dot", "bldr query --graphviz > targets.dot"),
     ),
     notes=(
         (
