@@ -11,6 +11,10 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ InvalidCommandError           spec.command-*
      │   └─ (SpecError itself)             spec.endpoint-* spec.environment-* spec.guarantee-* spec.hostname-*
      │                                     spec.text-* spec.toolchain-* spec.uid-*
+     ├─ BuilderfileError                  builderfile.*  with ``path``, ``line``, ``column``
+     │   ├─ BuilderfileSyntaxError        builderfile.syntax
+     │   ├─ UnknownTargetError            builderfile.target-unknown
+     │   └─ DependencyCycleError          builderfile.cycle
      ├─ SandboxError                      sandbox.*   the machinery failed; the command did not start
      │   ├─ BackendUnavailableError       sandbox.* with ``capability``
      │   ├─ GuaranteeUnavailableError     sandbox.guarantee-unavailable
@@ -33,7 +37,10 @@ __all__ = [
     "ActionError",
     "BackendUnavailableError",
     "BldrError",
+    "BuilderfileError",
+    "BuilderfileSyntaxError",
     "CommandFailedError",
+    "DependencyCycleError",
     "GuaranteeUnavailableError",
     "InvalidCommandError",
     "InvalidLimitError",
@@ -45,6 +52,7 @@ __all__ = [
     "SandboxSetupError",
     "SpecError",
     "TimeLimitError",
+    "UnknownTargetError",
 ]
 
 
@@ -119,6 +127,73 @@ class InvalidCommandError(SpecError):
     """The argument vector or the working directory cannot be used."""
 
     code = "spec.command-invalid"
+
+
+class BuilderfileError(BldrError):
+    """A Builderfile, or what it says about the workspace, is wrong; nothing ran.
+
+    ``path``, ``line`` and ``column`` (both from 1) say where, and begin the text of the error; without a place they are
+    empty and 0. ``excerpt`` is the line with a caret below. ``also`` holds what else is wrong, in the order of places.
+    """
+
+    code = "builderfile.invalid"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str = "",
+        line: int = 0,
+        column: int = 0,
+        excerpt: str = "",
+        also: tuple[BuilderfileError, ...] = (),
+        code: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.path = path
+        self.line = line
+        self.column = column
+        self.excerpt = excerpt
+        self.also = also
+
+    def __str__(self) -> str:
+        place = ":".join([self.path, *(str(number) for number in (self.line, self.column) if number)])
+        return f"{place}: {self.message}" if self.path else self.message
+
+
+class BuilderfileSyntaxError(BuilderfileError):
+    """The text is not of the form of a Builderfile."""
+
+    code = "builderfile.syntax"
+
+
+class UnknownTargetError(BuilderfileError):
+    """A target is named that no Builderfile declares."""
+
+    code = "builderfile.target-unknown"
+
+
+class DependencyCycleError(BuilderfileError):
+    """Targets depend on each other in a circle; ``cycle`` names them, and ends with the one that it begins with."""
+
+    code = "builderfile.cycle"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cycle: tuple[str, ...] = (),
+        path: str = "",
+        line: int = 0,
+        column: int = 0,
+        excerpt: str = "",
+        also: tuple[BuilderfileError, ...] = (),
+        code: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, path=path, line=line, column=column, excerpt=excerpt, also=also, code=code, hint=hint)
+        self.cycle = cycle
 
 
 class SandboxError(BldrError):

@@ -77,6 +77,20 @@ def test_running_a_command_imports_nothing_dear(tmp_path: Path) -> None:
     assert loaded & TOO_DEAR == set()
 
 
+@pytest.mark.needs("user-namespaces")
+def test_running_a_command_loads_nothing_of_builderfiles() -> None:
+    loaded = modules_of("import sys; from bldr.cli.main import main; sys.exit(main())", "run", "--", "true")
+
+    assert not any(name.split(".")[0] == "lark" or name.startswith("bldr.builderfile") for name in loaded)
+
+
+def test_reading_builderfiles_loads_nothing_before_there_is_a_file() -> None:
+    loaded = modules_of("import bldr.builderfile.workspace, bldr.builderfile.formatting, bldr.builderfile.writing")
+
+    assert loaded & TOO_DEAR == set()
+    assert not any(name.split(".")[0] == "lark" for name in loaded)
+
+
 def test_the_supervisor_does_not_load_the_machinery_of_its_launcher() -> None:
     """It cost 4 ms a start of ``bldr run`` when one constant of it was imported."""
     loaded = modules_of("import bldr.execution.executor, bldr.sandbox.linux.backend, bldr.cli.request, bldr.cli.run")

@@ -120,6 +120,14 @@ def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
         from bldr.cli import doctor
 
         return doctor.main
+    if name == "fmt":
+        from bldr.cli import fmt
+
+        return fmt.main
+    if name == "query":
+        from bldr.cli import query
+
+        return query.main
     if name == "completion":
         from bldr.cli import completion
 

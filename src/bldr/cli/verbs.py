@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bldr.cli.options import COMMAND, WORDS, Option, Verb
 
-__all__ = ["COMPLETION", "DOCTOR", "HELP", "PLAN", "RUN", "SHELL", "SHELLS", "VERBS", "verb_named"]
+__all__ = ["COMPLETION", "DOCTOR", "FMT", "HELP", "PLAN", "QUERY", "RUN", "SHELL", "SHELLS", "VERBS", "verb_named"]
 
 SHELLS = ("bash", "fish", "zsh")
 
@@ -261,6 +261,75 @@ DOCTOR = Verb(
     notes=(("Exit status", ("0 when hermetic builds are possible here, 1 when they are not.",)),),
 )
 
+FMT = Verb(
+    name="fmt",
+    summary="lay out Builderfiles in the one way",
+    usage=("bldr fmt [OPTIONS] [FILE...]",),
+    description=(
+        "Rewrite Builderfiles in the one layout; comments, words and the order of everything stay. Without a FILE it is"
+        " all Builderfiles of the workspace; '-' reads standard input and prints the result. If one file cannot be"
+        " read, none is changed."
+    ),
+    options=(
+        Option("check", "change nothing; print the names of files that would change"),
+        Option("quiet", _QUIET.summary, short="q"),
+        _HELP_OPTION,
+    ),
+    takes=WORDS,
+    examples=(
+        ("Lay out the whole workspace", "bldr fmt"),
+        ("In a CI script", "bldr fmt --check"),
+        ("From an editor", "bldr fmt - < Builderfile"),
+    ),
+    notes=(
+        (
+            "Exit status",
+            ("0; 1 when --check found a file that would change; 2 when a file is not a Builderfile; 125 otherwise.",),
+        ),
+    ),
+)
+
+QUERY = Verb(
+    name="query",
+    summary="ask about targets: which there are, what they need, what needs them, and why",
+    usage=(
+        "bldr query [OPTIONS] [targets [TARGET...]]",
+        "bldr query [OPTIONS] deps|rdeps TARGET...",
+        "bldr query [OPTIONS] paths TARGET TARGET",
+    ),
+    description=(
+        "Read all Builderfiles of the workspace, check that they fit together, and answer: 'targets' lists them, 'deps'"
+        " what targets need, 'rdeps' what needs them, 'paths' how the first one comes to need the second. Nothing is"
+        " built. Answers are sorted, a label a line."
+    ),
+    options=(
+        Option("direct", "of deps and rdeps, only the nearest"),
+        Option("json", "print JSON, with sources, outputs and where each target stands"),
+        Option("graphviz", "print a graph for the program dot"),
+        _HELP_OPTION,
+    ),
+    takes=WORDS,
+    words=("targets", "deps", "rdeps", "paths"),
+    examples=(
+        ("What is there?", "bldr query"),
+        ("What may break when I change this?", "bldr query rdeps //lib:util"),
+        ("Why does the program need that?", "bldr query paths app //lib:util"),
+        ("A picture, for the program dot", "bldr query --graphviz > targets.dot"),
+    ),
+    notes=(
+        (
+            "Targets",
+            (
+                (
+                    "//lib:util from anywhere, lib:util and util from the caller's folder, lib:all for what a folder"
+                    " declares, //... and lib/... for everything below."
+                ),
+            ),
+        ),
+        ("Exit status", ("0; 2 when a Builderfile or the question cannot be understood; 125 otherwise.",)),
+    ),
+)
+
 COMPLETION = Verb(
     name="completion",
     summary="print a completion script for bash, fish or zsh",
@@ -283,10 +352,10 @@ HELP = Verb(
     description="Show the page of a verb, or the list of verbs.",
     options=(_HELP_OPTION,),
     takes=WORDS,
-    words=("run", "shell", "plan", "doctor", "completion", "help"),
+    words=("run", "shell", "plan", "doctor", "query", "fmt", "completion", "help"),
 )
 
-VERBS = (RUN, SHELL, PLAN, DOCTOR, COMPLETION, HELP)
+VERBS = (RUN, SHELL, PLAN, DOCTOR, QUERY, FMT, COMPLETION, HELP)
 
 
 def verb_named(name: str) -> Verb | None:

@@ -4,7 +4,7 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell plan doctor completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell plan doctor query fmt completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
@@ -30,6 +30,16 @@ _bldr() {
             values=""
             command=
             words="" ;;
+        query)
+            flags="--direct --json --graphviz -h --help"
+            values=""
+            command=
+            words="targets deps rdeps paths" ;;
+        fmt)
+            flags="--check -q --quiet -h --help"
+            values=""
+            command=
+            words="" ;;
         completion)
             flags="-h --help"
             values=""
@@ -39,7 +49,7 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell plan doctor completion help" ;;
+            words="run shell plan doctor query fmt completion help" ;;
         *) return ;;
     esac
     # find where the command begins: after --, or at the first word that is no option and no value

@@ -9,6 +9,8 @@ _bldr() {
         'shell:open an interactive shell in exactly that sandbox'
         'plan:print the policy and the steps, without running'
         'doctor:say what this host can enforce, how it was tried, and how to raise it'
+        'query:ask about targets: which there are, what they need, what needs them, and why'
+        'fmt:lay out Builderfiles in the one way'
         'completion:print a completion script for bash, fish or zsh'
         'help:show the page of a verb'
     )
@@ -147,6 +149,18 @@ _bldr() {
             _arguments -s -S \
                 '--json[print JSON]' \
                 '(-h --help)'{-h,--help}'[show this page]' ;;
+        query)
+            _arguments -s -S \
+                '--direct[of deps and rdeps, only the nearest]' \
+                '--json[print JSON, with sources, outputs and where each target stands]' \
+                '--graphviz[print a graph for the program dot]' \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*:word:(targets deps rdeps paths)' ;;
+        fmt)
+            _arguments -s -S \
+                '--check[change nothing; print the names of files that would change]' \
+                '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
+                '(-h --help)'{-h,--help}'[show this page]' ;;
         completion)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
@@ -154,7 +168,7 @@ _bldr() {
         help)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
-                '*:word:(run shell plan doctor completion help)' ;;
+                '*:word:(run shell plan doctor query fmt completion help)' ;;
     esac
 }
 

@@ -1,0 +1,27 @@
+"""Where products land when a target does not say it: in ``bin/`` of the workspace."""
+
+from __future__ import annotations
+
+from bldr.builderfile.target import EXECUTABLE, LIBRARY
+from bldr.builderfile.tree import PRODUCTS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bldr.builderfile.target import Target
+
+__all__ = ["products_of"]
+
+_ARCHIVES = ("c", "cpp")
+
+
+def products_of(target: Target, language: str) -> tuple[str, ...]:
+    """Return the outputs of a target that names none: a path, or a folder with a ``/`` behind.
+
+    Tests and custom targets have none.
+    """
+    name = target.label.name
+    if target.type == EXECUTABLE:
+        return (f"{PRODUCTS}/{name}",)
+    if target.type == LIBRARY:
+        return (f"{PRODUCTS}/lib{name}.a",) if language in _ARCHIVES else (f"{PRODUCTS}/{name}/",)
+    return ()

@@ -1,0 +1,168 @@
+"""The files of a workspace, looked at once: the only module here that reads directories."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from bldr.builderfile.places import STATE
+from bldr.errors import BuilderfileError
+
+__all__ = ["DIRECTORY", "FILE", "FILE_NAME", "LINK", "OTHER", "PRODUCTS", "ROOT_MARK", "Tree", "find_root"]
+
+FILE_NAME = "Builderfile"
+ROOT_MARK = ".builderrc"  # beside a Builderfile it marks the root of a workspace
+PRODUCTS = "bin"  # the folder of the workspace in which products land
+
+FILE = "file"
+DIRECTORY = "directory"
+LINK = "link"
+OTHER = "other"
+
+
+def find_root(directory: str) -> str:
+    """Return the root of the workspace that a directory belongs to.
+
+    It is the outermost directory with a Builderfile at or above; one that has a ``.builderrc`` beside its Builderfile
+    ends the search. Files of strangers do not count: a Builderfile in ``/tmp`` must not take over what is below it.
+
+    Args:
+        directory: An absolute path.
+
+    Raises:
+        BuilderfileError: There is none.
+    """
+    trusted = {0, os.stat(directory).st_uid} | ({os.geteuid()} if hasattr(os, "geteuid") else set())
+    found = ""
+    step = directory
+    while True:
+        if _is_trusted(os.path.join(step, FILE_NAME), trusted):
+            found = step
+            if os.path.lexists(os.path.join(step, ROOT_MARK)):
+                break
+        above = os.path.dirname(step)
+        if above == step:
+            break
+        step = above
+    if not found:
+        raise BuilderfileError(
+            f"there is no {FILE_NAME} in {directory!r} or above it",
+            code="builderfile.not-found",
+            hint=f"write one into the root of the project, or go there: it holds the file {FILE_NAME}",
+        )
+    return found
+
+
+def _is_trusted(path: str, trusted: set[int]) -> bool:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(about.st_mode) and about.st_uid in trusted
+
+
+class Tree:
+    """A workspace as it is on disk; each directory is read at most once.
+
+    Args:
+        root: The absolute path of the workspace.
+    """
+
+    __slots__ = ("_entries", "_real_root", "root")
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._real_root = os.path.realpath(root)
+        self._entries: dict[str, dict[str, str]] = {}
+
+    def entries(self, folder: str) -> dict[str, str]:
+        """Return what is in a folder: kinds by name, sorted; empty where there is no such folder.
+
+        Raises:
+            BuilderfileError: It cannot be read.
+        """
+        known = self._entries.get(folder)
+        if known is None:
+            known = self._entries[folder] = self._read(folder)
+        return known
+
+    def _read(self, folder: str) -> dict[str, str]:
+        try:
+            with os.scandir(os.path.join(self.root, folder)) as found:
+                return {
+                    entry.name: LINK
+                    if entry.is_symlink()
+                    else DIRECTORY
+                    if entry.is_dir(follow_symlinks=False)
+                    else FILE
+                    if entry.is_file(follow_symlinks=False)
+                    else OTHER
+                    for entry in sorted(found, key=lambda entry: entry.name)
+                }
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            raise BuilderfileError(
+                f"cannot read the folder {folder or '.'!r}: {error.strerror}",
+                code="builderfile.unreadable",
+                hint="let the user read it, or name the files that do not lie in it",
+            ) from error
+
+    def kind(self, path: str) -> str:
+        """Return what is at a path, with links followed: a file, a directory, something else, or an empty string."""
+        try:
+            mode = os.stat(os.path.join(self.root, path)).st_mode
+        except (OSError, ValueError):
+            return ""
+        return FILE if stat.S_ISREG(mode) else DIRECTORY if stat.S_ISDIR(mode) else OTHER
+
+    def leads_out(self, path: str) -> str:
+        """Return where a path leads when a link takes it out of the workspace, otherwise an empty string."""
+        real = os.path.realpath(os.path.join(self.root, path))
+        return "" if real == self._real_root or real.startswith(self._real_root.rstrip("/") + "/") else real
+
+    def folders(self) -> list[str]:
+        """Return the folders that have a Builderfile, a folder before those in it.
+
+        Hidden folders are not entered, nor links to folders, nor what another workspace is the root of.
+        """
+        found = []
+        stack = [""]
+        while stack:
+            folder = stack.pop()
+            entries = self.entries(folder)
+            if self.has_builderfile(folder):
+                if folder and ROOT_MARK in entries:
+                    continue
+                found.append(folder)
+            below = [
+                f"{folder}/{name}" if folder else name
+                for name, kind in entries.items()
+                if kind == DIRECTORY and not name.startswith(".")
+            ]
+            stack += reversed(below)
+        return sorted(found, key=lambda folder: folder.split("/") if folder else [])
+
+    def has_builderfile(self, folder: str) -> bool:
+        """Return whether a folder has a Builderfile."""
+        return self.entries(folder).get(FILE_NAME) in (FILE, LINK)
+
+    def is_closed(self, folder: str) -> bool:
+        """Return whether wildcards stay out of a folder: it has targets of its own, or bldr writes it."""
+        return folder in (STATE, PRODUCTS) or self.has_builderfile(folder)
+
+    def read(self, folder: str) -> bytes:
+        """Return the bytes of the Builderfile of a folder.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        path = os.path.join(self.root, folder, FILE_NAME)
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # a FIFO must not block
+        fd = os.open(path, flags)
+        with open(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(0, "it is not a regular file", path)
+            from bldr.builderfile.source import LARGEST_FILE
+
+            return file.read(LARGEST_FILE + 1)
