@@ -10,6 +10,7 @@ __all__ = ["axis", "count_text", "share_text", "size_text", "time_axis", "time_t
 
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _KIB = 1024
+_NOTHING = 1e-12  # far below any unit, far above what a float divides to 0
 
 
 def size_text(size: float) -> str:
@@ -61,12 +62,12 @@ def axis(top: float, *, steps: int, binary: bool = False, whole: bool = False) -
     """Round numbers from 0 to at least ``top``: the first and the last are the ends of the axis.
 
     Args:
-        top: What has to fit; 0 or less makes an axis of its own.
+        top: What has to fit; 0, and less than can be told from it, makes an axis of its own.
         steps: About how many intervals.
         binary: Whether the round numbers are those of bytes.
         whole: Whether there is nothing between 0 and 1.
     """
-    if top <= 0:
+    if top <= _NOTHING:
         top = _KIB**2 if binary else 1.0
     step = _next_round(top / steps, binary=binary)
     if whole:

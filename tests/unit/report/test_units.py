@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bldr.report.units import axis, count_text, size_text, time_axis, time_text
@@ -32,6 +32,7 @@ def test_counts() -> None:
 
 
 @given(st.floats(0, 1e16), st.booleans(), st.booleans())
+@example(5e-324, False, False)
 def test_an_axis_holds_everything_in_few_steps(top: float, binary: bool, whole: bool) -> None:
     ticks = axis(top, steps=4, binary=binary, whole=whole)
 
