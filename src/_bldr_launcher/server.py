@@ -7,6 +7,8 @@
     2  supervisor → launcher   request (see init.py); the launcher hands it to an init that waits, or to a new one;
                                when that lives in a cgroup, it says so on the status socket: "cgroup" directory,
                                bytes in use before the request, files that were written
+       supervisor → launcher   "place": it has been moved to another cgroup and shall look for a place again
+       launcher → supervisor   "place" and what "ready" says of it
     3  supervisor → launcher   "retire": no more requests will come; it ends when its last sandbox does
     4  end of the stream       every sandbox is killed, the scratch base removed, the launcher ends
 
@@ -86,8 +88,8 @@ def serve(
         launcher.loop()
     finally:
         launcher.end_everything()
-        if place is not None:
-            place.close()
+        if launcher.place is not None:
+            launcher.place.close()
         scratch.remove_tree(base)
         os._exit(0)
 
@@ -216,8 +218,11 @@ class Launcher:
         data, fds = channel.receive(self.control, wire.LARGEST_INLINE)
         if not data:
             return False
-        if not fds:  # "retire": the supervisor has started another launcher
-            self.retire()
+        if not fds:
+            if data == b"place":
+                self.settle()
+            else:  # "retire": the supervisor has started another launcher
+                self.retire()
             return True
         self.paused = False
         if self.once:
@@ -235,6 +240,13 @@ class Launcher:
             if link is not None:
                 os.close(link)
         return True
+
+    def settle(self) -> None:
+        """Look for a place again, and send home who waits: they were made in the cgroup of before."""
+        while self.waiting:
+            os.close(self.waiting.pop()[1])
+        self.place = find_place()
+        channel.send(self.control, wire.pack([b"place", *described(self.place)]))
 
     def retire(self) -> None:
         """Make nothing ahead any more, send home who waits, and end when the sandboxes that run have ended."""
