@@ -12,7 +12,7 @@ LINUX_ONLY := \
 	--exclude '/_bldr_launcher/(__main__|cgroup|channel|init|landlock|landlock_init|landlock_server|landlock_steps|overlay|root)\.py$$' \
 	--exclude '/_bldr_launcher/(attributes|descendants|forked|mountinfo|ownership|policy|scratch|server|steps|syscalls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(backend|cgroup|duplicate|failures|guarantees|ladder|launcher|limits|prepared|probe|processes|running|trials)\.py$$' \
-	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial)\.py$$' \
+	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial|scope|spawning)\.py$$' \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
 	--exclude '/bldr/(cli/unconfined|execution/(loop|monitor|timeout))\.py$$'
 POSIX_ONLY := \

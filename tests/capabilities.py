@@ -9,6 +9,7 @@ is supposed to have something cannot skip.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -159,6 +160,12 @@ def strace() -> None:
     run("strace", "-f", "-o", os.devnull, "true")
 
 
+def dbus_daemon() -> None:
+    """It lets nobody in who has no name: a user without an entry in /etc/passwd."""
+    pwd.getpwuid(os.geteuid())
+    run("dbus-daemon", "--version")
+
+
 def shell(name: str) -> Callable[[], None]:
     """Make the probe for a shell, whose completion is tested."""
 
@@ -301,6 +308,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "cgroup-delegated": cgroup_delegated,
     "cgroup-root": cgroup_root,
     "cgroup-undelegated": cgroup_undelegated,
+    "dbus-daemon": dbus_daemon,
     "fish": shell("fish"),
     "guest-disk": guest_disk,
     "idmapped-mounts": kernel("idmapped-mounts"),

@@ -7,6 +7,8 @@
     2  supervisor → launcher   request (see init.py); the launcher hands it to an init that waits, or to a new one;
                                when that lives in a cgroup, it says so on the status socket: "cgroup" directory,
                                bytes in use before the request, files that were written
+       supervisor → launcher   "place": it has been moved to another cgroup and shall look for a place again
+       launcher → supervisor   "place" and what "ready" says of it
     3  supervisor → launcher   "retire": no more requests will come; it ends when its last sandbox does
     4  end of the stream       every sandbox is killed, the scratch base removed, the launcher ends
 
@@ -86,8 +88,8 @@ def serve(
         launcher.loop()
     finally:
         launcher.end_everything()
-        if place is not None:
-            place.close()
+        if launcher.place is not None:
+            launcher.place.close()
         scratch.remove_tree(base)
         os._exit(0)
 
@@ -128,7 +130,7 @@ class Launcher:
         self.groups: dict[int, cgroup.Group] = {}  # of the inits that live in one
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
         self.euid, self.egid = os.geteuid(), os.getegid()
-        self.mode = b"root" if _is_host_root() else b"user"
+        self.mode = b"root" if root.is_host_root() else b"user"
         self.idmap = -1
         self.paused = False  # none could be made ahead; tried again after the next request
         self.leftovers_removed = False
@@ -149,7 +151,7 @@ class Launcher:
         The namespace keeps receiving the host's mounts (MS_SLAVE); nothing is ever mounted in it.
         """
         if self.mode == b"root":
-            self.idmap = _identity_namespace(self.kernel)
+            self.idmap = root.identity_namespace(SANDBOX_ID, self.kernel)
             return
         self.kernel.unshare(syscalls.CLONE_NEWUSER)
         root.map_identity(self.euid, self.euid, self.egid, gid=self.egid)
@@ -216,8 +218,11 @@ class Launcher:
         data, fds = channel.receive(self.control, wire.LARGEST_INLINE)
         if not data:
             return False
-        if not fds:  # "retire": the supervisor has started another launcher
-            self.retire()
+        if not fds:
+            if data == b"place":
+                self.settle()
+            else:  # "retire": the supervisor has started another launcher
+                self.retire()
             return True
         self.paused = False
         if self.once:
@@ -235,6 +240,13 @@ class Launcher:
             if link is not None:
                 os.close(link)
         return True
+
+    def settle(self) -> None:
+        """Look for a place again, and send home who waits: they were made in the cgroup of before."""
+        while self.waiting:
+            os.close(self.waiting.pop()[1])
+        self.place = find_place()
+        channel.send(self.control, wire.pack([b"place", *described(self.place)]))
 
     def retire(self) -> None:
         """Make nothing ahead any more, send home who waits, and end when the sandboxes that run have ended."""
@@ -568,33 +580,3 @@ def _give_pipes(fds: list[int]) -> None:
 def _close_all(fds: list[int]) -> None:
     while fds:
         os.close(fds.pop())
-
-
-def _is_host_root() -> bool:
-    """Whether this is root of the initial user namespace with its capabilities; only then 0 inside must not be 0."""
-    with open("/proc/self/uid_map", "rb") as maps:
-        whole = maps.read().split() == [b"0", b"0", b"4294967295"]
-    if not whole or os.geteuid() != 0:
-        return False
-    with open("/proc/self/status", "rb") as status:
-        for line in status:
-            if line.startswith(b"CapEff:"):
-                return bool(int(line.split()[1], 16) >> 21 & 1)  # CAP_SYS_ADMIN of <linux/capability.h>
-    return False
-
-
-def _identity_namespace(kernel: Kernel) -> int:
-    """A user namespace whose map shows the caller's id 0 as inside-root's host id; only its descriptor is used."""
-    ours, theirs = channel.pair()
-    pid = kernel.clone3(syscalls.CLONE_NEWUSER, _signal.SIGCHLD)
-    if pid == 0:
-        os.close(ours)
-        os.read(theirs, 1)
-        os._exit(0)
-    os.close(theirs)
-    try:
-        root.map_identity(0, SANDBOX_ID, SANDBOX_ID, pid)
-        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(ours)
-        os.waitpid(pid, 0)

@@ -7,7 +7,7 @@ import os
 
 from bldr.model.receipt import Guarantee
 from bldr.model.value import replace
-from bldr.sandbox.linux import guarantees
+from bldr.sandbox.linux import guarantees, limits
 from bldr.sandbox.linux.launcher import shared_launcher
 from bldr.sandbox.linux.prepared import OverlayRefusedError, prepare, refused
 from bldr.sandbox.linux.requests import encode_command, encode_request
@@ -48,6 +48,8 @@ class LinuxBackend:
 
     def __init__(self, spec: SandboxSpec, launcher: Launcher | None = None, layers: str = "") -> None:
         self.launcher = launcher or shared_launcher()
+        if limits.prefers_cgroup(spec):
+            self.launcher.wants_groups = True
         guarantees.refuse_unavailable(spec, self._groups)
         self.spec = spec
         self.resolved: ResolvedSpec = resolve(spec)

@@ -12,7 +12,6 @@ import _thread
 import atexit
 import os
 import select
-import sys
 import time
 
 from _bldr_launcher import channel, scratch, wire
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Groups", "Launcher", "Status", "shared_landlock_launcher", "shared_launcher"]
 
 _STEP = "start the launcher"
-CONTROL_FD = 3
 LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted to be
 PATIENCE = 120.0  # seconds for an answer; ten thousand inputs take half a second, a file server that wakes up many
 _LAST_WORDS = 10.0  # seconds for the end of who has been told to end; then it is killed, and its temps removed here
@@ -172,7 +170,8 @@ class _Process:
     """One launcher process, seen from the supervisor that owns it."""
 
     __slots__ = (
-        "answered", "base", "control", "groups", "mode", "mounts", "owner", "patience", "pid", "pidfd", "places",
+        "answered", "base", "control", "groups", "has_asked", "mode", "mounts", "owner", "patience", "pid", "pidfd",
+        "places",
     )  # fmt: skip
 
     def __init__(self, control: int, patience: float) -> None:
@@ -187,6 +186,19 @@ class _Process:
         self.mode = ""
         self.base = ""
         self.groups = Groups()
+        self.has_asked = False  # systemd for a scope
+
+    def look_again(self) -> Groups:
+        """Let it look for a place for cgroups once more.
+
+        Raises:
+            SandboxLostError: It does not answer.
+        """
+        self.send(b"place", [])
+        if not await_ready(self.control, select.POLLIN, self.patience):
+            raise _no_answer(self.patience)
+        data = channel.receive(self.control, LARGEST_REPORT)[0]
+        return Groups.parse(wire.unpack(data)[1:] if data else (b"", b"", b"", b"the launcher has ended"))
 
     def greet(self) -> None:
         """Wait until it is ready.
@@ -315,6 +327,7 @@ class Launcher:
         self._lock_owner = os.getpid()
         self._current: _Process | None = None
         self._retired: list[_Process] = []
+        self.wants_groups = False  # ask systemd for a place for cgroups where there is none
         self._serial = 0
 
     @property
@@ -441,6 +454,11 @@ class Launcher:
             self._current = None
             process.end()
             raise
+        if self.wants_groups and not process.groups.path and not process.has_asked and process.mode == "user":
+            from bldr.sandbox.linux.scope import settled
+
+            process.has_asked = True
+            process.groups = settled(process.pid, process.groups, process.look_again)
         return process
 
     def _retire(self, process: _Process) -> None:
@@ -478,8 +496,11 @@ class Launcher:
             if self._forked:
                 process.pid = _fork(theirs, parent, landlock=self._landlock)
             else:
-                process.mounts = _open_mounts()
-                process.pid = self._spawn(theirs, parent)
+                from bldr.sandbox.linux.spawning import open_mounts, spawn
+
+                kind = "landlock" if self._landlock else ""
+                process.mounts = open_mounts()
+                process.pid = spawn(theirs, self._entry, (parent, str(self._ready), kind))
             process.pidfd = os.pidfd_open(process.pid)
             atexit.register(self.stop)
             return process
@@ -491,17 +512,6 @@ class Launcher:
             raise
         finally:
             os.close(theirs)
-
-    def _spawn(self, theirs: int, parent: str) -> int:
-        entry = self._entry or (os.path.dirname(scratch.__file__),)
-        argv = [sys.executable, "-I", "-S", *entry, str(CONTROL_FD), parent, str(self._ready)]
-        argv += ["landlock"] if self._landlock else []
-        with open(os.devnull, "r+b", buffering=0) as null:
-            actions = [(os.POSIX_SPAWN_DUP2, null.fileno(), number) for number in (0, 1, 2)]
-            actions.append((os.POSIX_SPAWN_DUP2, theirs, CONTROL_FD))
-            return os.posix_spawn(
-                sys.executable, argv, {}, file_actions=actions, setsigmask=(), setsigdef=(_signal.SIGCHLD,)
-            )
 
 
 def _send(process: _Process, request: bytes, fds: list[int]) -> None:
@@ -522,13 +532,6 @@ def _no_answer(seconds: float) -> SandboxLostError:
         step="reach the launcher",
         hint="a declared path may lie on a file system that does not answer (findmnt lists them); try again",
     )
-
-
-def _open_mounts() -> int:
-    try:
-        return os.open("/proc/self/mounts", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1  # no /proc: the launcher will say so
 
 
 def _fork(theirs: int, parent: str, *, landlock: bool) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
     from bldr.sandbox.linux.launcher import Groups
 
-__all__ = ["CGROUP", "WITHOUT_NAMESPACES", "mechanisms", "refuse_unavailable", "rows"]
+__all__ = ["CGROUP", "WITHOUT_NAMESPACES", "mechanisms", "prefers_cgroup", "refuse_unavailable", "rows"]
 
 CGROUP = "cgroup"
 
@@ -100,6 +100,12 @@ def is_explicit(limit: Limit, spec: SandboxSpec) -> bool:
     if limit.name == "processes" and spec.process.max_children is not None:
         return True
     return limit.name in spec.limits.explicit
+
+
+def prefers_cgroup(spec: SandboxSpec) -> bool:
+    """Whether somebody asked for a limit that a cgroup enforces best; the defaults are worth no effort."""
+    required = [name for name, mechanism in spec.require if mechanism == CGROUP]
+    return any(limit.controller and (is_explicit(limit, spec) or limit.guarantee in required) for limit in LIMITS)
 
 
 def mechanisms(name: str, spec: SandboxSpec) -> tuple[str, ...]:
