@@ -27,6 +27,7 @@ events = st.builds(
     actual=st.none() | st.integers(0, 2**63) | st.floats(0, 1e18),
     moment=st.none() | st.floats(0, 1e6),
 )
+places = st.integers(0, 10_000)  # the length of a line changes with the time that is in it
 logs = st.lists(events, min_size=1, max_size=6)
 
 
@@ -70,9 +71,7 @@ def test_what_is_written_is_intact(content: list[AuditEvent]) -> None:
 def test_a_changed_byte_is_noticed(content: list[AuditEvent], data: st.DataObject) -> None:
     with written(content) as log:
         whole = bytearray(Path(log.path).read_bytes())
-        place = data.draw(st.integers(0, len(whole) - 1))
-        other = data.draw(st.integers(0, 255).filter(lambda byte: byte != whole[place]))
-        whole[place] = other
+        whole[data.draw(places) % len(whole)] ^= data.draw(st.integers(1, 255))
         Path(log.path).write_bytes(whole)
 
         assert not log.verify().intact
@@ -93,7 +92,7 @@ def test_an_end_that_is_cut_off_anywhere_is_noticed(content: list[AuditEvent], d
     """Only the last newline may be missing: the event is whole, and the next writer adds it."""
     with written(content) as log:
         whole = Path(log.path).read_bytes()
-        Path(log.path).write_bytes(whole[: data.draw(st.integers(0, len(whole) - 2))])
+        Path(log.path).write_bytes(whole[: data.draw(places) % (len(whole) - 1)])
 
         assert not log.verify().intact
         log.record(content[0])
@@ -155,6 +154,6 @@ def test_a_full_file_that_is_removed_is_noticed(content: list[AuditEvent], size:
         assert log.verify().intact
         older = rotated(log.path)
         assume(older)
-        os.unlink(data.draw(st.sampled_from(older)))
+        os.unlink(older[data.draw(places) % len(older)])
 
         assert not log.verify().intact

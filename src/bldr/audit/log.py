@@ -261,19 +261,19 @@ class _Turn:
     def finish(self, *, sync: bool) -> None:
         """Write the head; a writer that dies before it leaves an older one, which the next writer mends."""
         if sync:
-            os.fdatasync(self._log)
+            os.fsync(self._log)
         self._write_head(sync=sync)
 
     def _write_head(self, *, sync: bool) -> None:
         """Always of one length, so that each write replaces all of the last one."""
         os.pwrite(self._head, f"{self._sequence - 1:>20} {self._previous} {self._kept:>20}\n".encode("ascii"), 0)
         if sync:
-            os.fdatasync(self._head)
+            os.fsync(self._head)
 
     def rotate(self, keep: int | None) -> None:
         """Begin a new file."""
         first = _first(self._log)
-        os.fdatasync(self._log)
+        os.fsync(self._log)
         os.rename(self._path, f"{self._path}.{first:0{_DIGITS}}")
         os.close(self._log)
         self._log = -1
