@@ -20,7 +20,7 @@ POSIX_ONLY := \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
 	--exclude '/bldr/execution/(relay|session|streams)\.py$$' \
 	--exclude '/bldr/cli/(pictures|run|settings|shell)\.py$$' \
-	--exclude '/bldr/report/terminal\.py$$'
+	--exclude '/bldr/(audit/(log|reader)|report/terminal)\.py$$'
 
 .PHONY: help demo test kernels lint format bench performance clean
 .DEFAULT_GOAL := help

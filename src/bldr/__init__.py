@@ -7,8 +7,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from bldr.audit.events import AuditEvent, EventKind
+    from bldr.audit.log import AuditLog, logging_hook
+    from bldr.audit.reader import Finding, Verification
     from bldr.errors import (
         ActionError,
+        AuditError,
         BackendUnavailableError,
         BldrError,
         BuilderfileError,
@@ -46,6 +50,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Access",
     "ActionError",
+    "AuditError",
+    "AuditEvent",
+    "AuditLog",
     "BackendUnavailableError",
     "BldrError",
     "BuilderfileError",
@@ -56,7 +63,9 @@ __all__ = [
     "DependencyCycleError",
     "Endpoint",
     "EnvSet",
+    "EventKind",
     "ExecutionResult",
+    "Finding",
     "Guarantee",
     "GuaranteeRecord",
     "GuaranteeUnavailableError",
@@ -91,16 +100,21 @@ __all__ = [
     "Timeline",
     "TimeoutEnforcer",
     "UnknownTargetError",
+    "Verification",
     "Violation",
     "__version__",
     "create_monitor",
     "create_timeout_enforcer",
+    "logging_hook",
 ]
 
 __version__ = "0.1.0"
 
 # Module to the public names that it holds; names that are not listed come from bldr.errors.
 _HOMES = {
+    "bldr.audit.events": ("AuditEvent", "EventKind"),
+    "bldr.audit.log": ("AuditLog", "logging_hook"),
+    "bldr.audit.reader": ("Finding", "Verification"),
     "bldr.execution.executor": ("HermeticExecutor",),
     "bldr.execution.monitor": ("ResourceMonitor", "create_monitor"),
     "bldr.execution.session": ("Sandbox",),

@@ -20,6 +20,7 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ GuaranteeUnavailableError     sandbox.guarantee-unavailable
      │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
      │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
+     ├─ AuditError                        audit.*     the audit log cannot be written or read
      └─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set but where
                                                       a timeout passed before the command was started
          ├─ CommandFailedError            action.exit-status | action.signal | action.cancelled
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActionError",
+    "AuditError",
     "BackendUnavailableError",
     "BldrError",
     "BuilderfileError",
@@ -260,6 +262,16 @@ class SandboxLostError(SandboxError):
     """The launcher died or broke the protocol; everything it had started is gone."""
 
     code = "sandbox.lost"
+
+
+class AuditError(BldrError):
+    """The audit log cannot be written or read.
+
+    ``result`` is that of the execution whose events could not be written; ``None`` when nothing ran.
+    """
+
+    code = "audit.failed"
+    result: ExecutionResult | None = None
 
 
 class ActionError(BldrError):

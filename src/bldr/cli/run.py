@@ -6,10 +6,10 @@ import _signal
 import os
 from itertools import count
 
-from bldr.cli.messages import say
+from bldr.cli.messages import complain, say
 from bldr.cli.options import UsageError, parse
 from bldr.cli.verbs import RUN
-from bldr.errors import BldrError
+from bldr.errors import AuditError, BldrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Protocol, Self
 
+    from bldr.audit.log import AuditLog
     from bldr.cli.options import Parsed
     from bldr.cli.pictures import Pictures
     from bldr.cli.request import Request
     from bldr.cli.settings import Settings
+    from bldr.execution.session import Sandbox
     from bldr.model.result import ExecutionResult
     from bldr.report.terminal import Progress
     from bldr.sandbox.linux.launcher import Launcher
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
         def kill(self) -> None: ...
 
 
-__all__ = ["Interrupts", "main"]
+__all__ = ["Interrupts", "audit_log", "main", "waited"]
 
 _STDIN, _STDERR = 0, 2
 
@@ -86,7 +88,7 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
             say(note)
     asked = request(parsed, settings, directory, os.environ)
     if settings.hermetic:
-        result = _hermetic(parsed, asked, launcher, pictures)
+        result = _hermetic(parsed, asked, launcher, pictures, settings)
     else:
         result = _unconfined(parsed, asked, settings)
         if pictures is not None:
@@ -95,7 +97,9 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
     return result, result.exit_code
 
 
-def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None, pictures: Pictures | None) -> ExecutionResult:
+def _hermetic(
+    parsed: Parsed, asked: Request, launcher: Launcher | None, pictures: Pictures | None, settings: Settings
+) -> ExecutionResult:
     from bldr.execution.executor import HermeticExecutor
 
     progress = _progress(parsed)
@@ -104,7 +108,7 @@ def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None, picture
         stdout = stderr = "relay"  # else nobody hears it
     try:
         with Interrupts() as interrupts:
-            executor = HermeticExecutor.create(asked.spec, launcher=launcher)
+            executor = HermeticExecutor.create(asked.spec, launcher=launcher, audit=audit_log(parsed, settings))
             session = executor.start(
                 parsed.rest,
                 cwd=asked.cwd,
@@ -123,13 +127,32 @@ def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None, picture
                     interrupts.on_resize(session.follow_size)
                 if progress is not None:
                     progress.watch(session, asked.spec.limits.memory)
-                result = session.wait()
+                result = waited(session)
     finally:
         if progress is not None:
             progress.close()
     if pictures is not None:
         pictures.draw(result, asked, [step.describe() for step in executor.plan().steps])
     return result
+
+
+def audit_log(parsed: Parsed, settings: Settings) -> AuditLog | None:
+    """The audit log that an option or a setting names."""
+    path = parsed.last("audit-log") or settings.audit_log
+    if not path:
+        return None
+    from bldr.audit.log import AuditLog
+
+    return AuditLog(path)
+
+
+def waited(session: Sandbox) -> ExecutionResult:
+    """The result, also where the audit log could not take its events: the command has run, and its status counts."""
+    try:
+        return session.wait()
+    except AuditError as error:
+        complain(error)
+        return session.wait()
 
 
 def _progress(parsed: Parsed) -> Progress | None:

@@ -29,11 +29,15 @@ KEYS = tuple(
     sorted(
         (
             "BUILDER_HERMETIC",
-            *(_PREFIX + name for name in ("DEBUG", "EXEC", "FORK", "MAX_CHILDREN", "NETWORK", "SILENCE", "TIMEOUT")),
+            *(
+                _PREFIX + name
+                for name in ("AUDIT_LOG", "DEBUG", "EXEC", "FORK", "MAX_CHILDREN", "NETWORK", "SILENCE", "TIMEOUT")
+            ),
             *_LIMIT_KEYS,
         )
     )
 )
+_AUDIT_LOG = _PREFIX + "AUDIT_LOG"
 _LARGEST_FILE = 65536  # bytes
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # Windows lacks both
 
@@ -43,7 +47,7 @@ class Settings:
     """What the environment and the file ask for; ``None`` where they say nothing.
 
     ``timeout`` and ``silence`` are in seconds. ``hosts`` are the network's ``HOST[:PORT]``; empty means that no network
-    was asked for in so many words. ``hermetic_origin`` is where ``hermetic`` was set.
+    was asked for in so many words. ``hermetic_origin`` is where ``hermetic`` was set. ``audit_log`` is a path.
     """
 
     hermetic: bool = True
@@ -56,6 +60,7 @@ class Settings:
     timeout: float | None = None
     silence: float | None = None
     debug: bool = False
+    audit_log: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -108,6 +113,8 @@ def _read_file(directory: str, found: dict[str, tuple[str, str]], notes: list[st
             raise _unknown(key, f"{path}:{number}")
         if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
             text = text[1:-1]
+        if key == _AUDIT_LOG and text:
+            text = os.path.join(os.path.dirname(path), text)  # the file says it, whoever runs something below
         found[key] = (text, f"{path}:{number}: {key}")
 
 
@@ -160,6 +167,8 @@ def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> S
             settings = replace(settings, fork=truth(text, origin))
         elif key == "BUILDER_HERMETIC_EXEC":
             settings = replace(settings, exec=truth(text, origin))
+        elif key == _AUDIT_LOG:
+            settings = replace(settings, audit_log=text)
         elif key == "BUILDER_HERMETIC_NETWORK":
             settings = replace(settings, hosts=_hosts(text, origin))
         elif key == "BUILDER_HERMETIC_MAX_CHILDREN":

@@ -15,6 +15,7 @@ import time
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
 from bldr.cli.request import caller_directory, request
+from bldr.cli.run import audit_log, waited
 from bldr.cli.settings import load
 from bldr.cli.verbs import SHELL
 from bldr.model.spec import Access
@@ -71,14 +72,14 @@ def main(arguments: Sequence[str]) -> int:
 
     from bldr.execution.executor import HermeticExecutor
 
-    executor = HermeticExecutor.create(asked.spec)
+    executor = HermeticExecutor.create(asked.spec, audit=audit_log(parsed, settings))
     argv = parsed.rest or [_shell(asked.spec)]
     with (
         Terminal(_STDIN) as terminal,
         executor.start(argv, cwd=asked.cwd, timeout=asked.timeout, pty=True, list_outputs=False) as session,
     ):
         ended_by = relay(session, terminal, _STDOUT, timeout=asked.timeout)
-        result = session.wait()
+        result = waited(session)
     if ended_by:
         return 128 + ended_by
     if parsed.given("verbose"):

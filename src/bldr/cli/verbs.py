@@ -4,8 +4,31 @@ from __future__ import annotations
 
 from bldr.cli.options import COMMAND, WORDS, Option, Verb
 
-__all__ = ["COMPLETION", "DOCTOR", "FMT", "HELP", "PLAN", "QUERY", "RUN", "SHELL", "SHELLS", "VERBS", "verb_named"]
+__all__ = [
+    "AUDIT",
+    "COMPLETION",
+    "DOCTOR",
+    "FMT",
+    "HELP",
+    "PLAN",
+    "QUERY",
+    "RUN",
+    "SHELL",
+    "SHELLS",
+    "VERBS",
+    "verb_named",
+]
 
+KINDS = (
+    "filesystem-read",
+    "filesystem-write",
+    "network",
+    "process",
+    "limit",
+    "timeout",
+    "privilege",
+    "other",
+)
 SHELLS = ("bash", "fish", "zsh")
 
 _HELP_OPTION = Option("help", "show this page", short="h")
@@ -111,6 +134,14 @@ _SANDBOX = (
     ),
 )
 
+AUDIT_LOG = Option(
+    "audit-log",
+    "append each violation and denial to FILE, see bldr audit",
+    metavar="FILE",
+    group="Report",
+    completes="file",
+)
+
 _VALUES = (
     "Values",
     (
@@ -123,9 +154,9 @@ _SETTINGS = (
     "Settings",
     (
         (
-            "BUILDER_HERMETIC=true|false, BUILDER_HERMETIC_NETWORK, _DEBUG, and one for each option under Limits, as"
-            " BUILDER_HERMETIC_MEMORY=2G, in the environment, or the same lines in the nearest .builderrc. Flags win"
-            " over the environment, the environment over the file."
+            "BUILDER_HERMETIC=true|false, BUILDER_HERMETIC_NETWORK, _AUDIT_LOG, _DEBUG, and one for each option under"
+            " Limits, as BUILDER_HERMETIC_MEMORY=2G, in the environment, or the same lines in the nearest .builderrc."
+            " Flags win over the environment, the environment over the file."
         ),
     ),
 )
@@ -140,6 +171,7 @@ RUN = Verb(
     ),
     options=(
         *_SANDBOX,
+        AUDIT_LOG,
         Option("json", "write the result, with its receipt, to FILE", metavar="FILE", group="Report", completes="file"),
         Option(
             "report",
@@ -201,6 +233,7 @@ SHELL = Verb(
     ),
     options=(
         *_SANDBOX,
+        AUDIT_LOG,
         Option("verbose", _VERBOSE.summary, short="v", group="Report"),
         Option("quiet", _QUIET.summary, short="q", group="Report"),
         Option("help", _HELP_OPTION.summary, short="h", group="Report"),
@@ -330,6 +363,37 @@ QUERY = Verb(
     ),
 )
 
+AUDIT = Verb(
+    name="audit",
+    summary="show, filter, follow and verify an audit log",
+    usage=("bldr audit [OPTIONS] [FILE]",),
+    description=(
+        "Show the violations and denials that runs with --audit-log wrote to FILE, oldest first; without FILE it is the"
+        " one that BUILDER_HERMETIC_AUDIT_LOG names. Full files beside it belong to it."
+    ),
+    options=(
+        Option("kind", "only events of this kind", metavar="KIND", choices=KINDS),
+        Option("run", "only events of this run", metavar="RUN"),
+        Option("subject", "only events about this: a limit, a path, an endpoint; * and ? match", metavar="PATTERN"),
+        Option("since", "only events since then: 2026-11-24, 2026-11-24T13:00, or 90m ago", metavar="TIME"),
+        Option("until", "only events before then", metavar="TIME"),
+        Option("last", "only the last N of them", metavar="N"),
+        Option("follow", "go on with what is written from now on", short="f"),
+        Option("verify", "check that nothing was changed, removed or cut off"),
+        Option("expect", "with --verify: this event, written down elsewhere, has to be there", metavar="NUMBER:DIGEST"),
+        Option("head", "print NUMBER:DIGEST of the last event, to be written down elsewhere"),
+        Option("json", "print JSON, one object a line"),
+        _HELP_OPTION,
+    ),
+    takes=WORDS,
+    examples=(
+        ("What was refused today?", "bldr audit --since 24h audit.jsonl"),
+        ("Watch it happen", "bldr audit -f --kind network audit.jsonl"),
+        ("Was it tampered with?", "bldr audit --verify audit.jsonl"),
+    ),
+    notes=(("Exit status", ("0; 1 when --verify finds something wrong; 125 when there is no log; 2 usage.",)),),
+)
+
 COMPLETION = Verb(
     name="completion",
     summary="print a completion script for bash, fish or zsh",
@@ -352,10 +416,10 @@ HELP = Verb(
     description="Show the page of a verb, or the list of verbs.",
     options=(_HELP_OPTION,),
     takes=WORDS,
-    words=("run", "shell", "plan", "doctor", "query", "fmt", "completion", "help"),
+    words=("run", "shell", "plan", "doctor", "audit", "query", "fmt", "completion", "help"),
 )
 
-VERBS = (RUN, SHELL, PLAN, DOCTOR, QUERY, FMT, COMPLETION, HELP)
+VERBS = (RUN, SHELL, PLAN, DOCTOR, AUDIT, QUERY, FMT, COMPLETION, HELP)
 
 
 def verb_named(name: str) -> Verb | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from bldr.errors import BldrError, InvalidCommandError, SandboxError
+from bldr.errors import BldrError, InvalidCommandError, SandboxError, TimeLimitError
 from bldr.execution.session import Sandbox
 from bldr.execution.streams import DEFAULT_CAPTURE_LIMIT, Plumbing
 from bldr.model.limits import parse_duration
@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bldr.audit.log import AuditLog
     from bldr.execution.streams import Sink, Source
     from bldr.model.limits import Duration, ResourceLimits
     from bldr.model.result import ExecutionResult
@@ -39,23 +40,30 @@ class HermeticExecutor:
         b'hello\n'
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, audit: AuditLog | None = None) -> None:
         self._backend = backend
+        self._audit = audit
 
     @staticmethod
-    def create(spec: SandboxSpec, *, launcher: Launcher | None = None) -> HermeticExecutor:
+    def create(
+        spec: SandboxSpec, *, launcher: Launcher | None = None, audit: AuditLog | None = None
+    ) -> HermeticExecutor:
         """Look at the host once and make a plan.
 
         Args:
             spec: What commands may see and do.
             launcher: The fork server to use; the one of this process by default.
+            audit: Where each violation and denial of an execution is written.
 
         Raises:
+            AuditError: The audit log cannot be written.
             SpecError: The spec does not fit this host's files.
             GuaranteeUnavailableError: It asks for something that nothing here enforces.
             BackendUnavailableError: Nothing here can confine commands on this platform.
         """
-        return HermeticExecutor(backend_for(spec, launcher))
+        if audit is not None:
+            audit.prepare()
+        return HermeticExecutor(backend_for(spec, launcher), audit)
 
     @staticmethod
     def platform() -> str:
@@ -133,6 +141,7 @@ class HermeticExecutor:
             SandboxError: The sandbox could not be made. Nothing ran.
             SandboxLostError: The sandbox was ended from outside.
             TimeLimitError: The timeout passed before the command was started. Later it is in the result.
+            AuditError: The command has ended, and its violations could not be written; ``result`` is set.
 
         A KeyboardInterrupt is passed on to the command as SIGINT; it is raised when the command has ended, or has been
         killed after the grace.
@@ -249,11 +258,14 @@ class HermeticExecutor:
                 timeline=timeline,
                 backend=running.backend,
                 outputs=self._list_outputs if list_outputs else tuple,
+                audit=self._audit,
             )
-        except BaseException:  # Ctrl-C too: nothing may run that nobody holds
+        except BaseException as error:  # Ctrl-C too: nothing may run that nobody holds
             if running is not None:
                 running.close()
             plumbing.close()
+            if self._audit is not None and isinstance(error, TimeLimitError):
+                self._audit.record_late_start(words, seconds)
             raise
 
     def _limited(self, limits: ResourceLimits) -> Backend:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO, Self
 
+    from bldr.audit.log import AuditLog
     from bldr.execution.relay import Observer, Relay
     from bldr.execution.streams import Plumbing
     from bldr.model.limits import ResourceLimits
@@ -55,6 +56,7 @@ class Sandbox:
         timeline: bool,
         backend: str,
         outputs: Callable[[], tuple[str, ...]],
+        audit: AuditLog | None = None,
     ) -> None:
         self._lock = _thread.RLock()  # a signal handler may come while the same thread holds it
         self._running = running
@@ -62,6 +64,7 @@ class Sandbox:
         self._argv = argv
         self._backend = backend
         self._outputs = outputs
+        self._audit = audit
         self._started_at = time.time()
         self._begun = time.monotonic()
         self._given_up = False
@@ -201,6 +204,7 @@ class Sandbox:
         Raises:
             TimeoutError: ``timeout`` passed first.
             SandboxLostError: The sandbox was ended from outside.
+            AuditError: Violations could not be written to the audit log; the next call returns the result.
         """
         if self._result is not None:
             return self._result
@@ -221,6 +225,8 @@ class Sandbox:
             if relay.error is not None:
                 raise OSError(relay.error.errno, f"cannot pass the output on: {relay.error.strerror}") from relay.error
         self._result = self._make_result(ended)
+        if self._audit is not None:
+            self._audit.record_result(self._result)
         return self._result
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell plan doctor query fmt completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell plan doctor audit query fmt completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
@@ -12,12 +12,12 @@ _bldr() {
     case "$verb" in
         run)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
-            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --json --report --profile --progress"
+            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json --report --profile --progress"
             command=yes
             words="" ;;
         shell)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
-            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
+            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log"
             command=yes
             words="" ;;
         plan)
@@ -28,6 +28,11 @@ _bldr() {
         doctor)
             flags="--json -h --help"
             values=""
+            command=
+            words="" ;;
+        audit)
+            flags="-f --follow --verify --head --json -h --help"
+            values="--kind --run --subject --since --until --last --expect"
             command=
             words="" ;;
         query)
@@ -49,7 +54,7 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell plan doctor query fmt completion help" ;;
+            words="run shell plan doctor audit query fmt completion help" ;;
         *) return ;;
     esac
     # find where the command begins: after --, or at the first word that is no option and no value
@@ -126,6 +131,8 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --allow-degraded)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --audit-log)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
         --json)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
         --report)
@@ -134,6 +141,20 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
         --progress)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "plain rich none" -- "$word")); return; fi ;;
+        --kind)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "filesystem-read filesystem-write network process limit timeout privilege other" -- "$word")); return; fi ;;
+        --run)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --subject)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --since)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --until)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --last)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --expect)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
     esac
     if [[ "$word" == -* ]]; then
         COMPREPLY=($(compgen -W "$flags $values" -- "$word"))

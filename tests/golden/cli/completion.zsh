@@ -9,6 +9,7 @@ _bldr() {
         'shell:open an interactive shell in exactly that sandbox'
         'plan:print the policy and the steps, without running'
         'doctor:say what this host can enforce, how it was tried, and how to raise it'
+        'audit:show, filter, follow and verify an audit log'
         'query:ask about targets: which there are, what they need, what needs them, and why'
         'fmt:lay out Builderfiles in the one way'
         'completion:print a completion script for bash, fish or zsh'
@@ -58,6 +59,7 @@ _bldr() {
                 '--allow-userns[let the command make user namespaces, to nest sandboxes]' \
                 '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
                 '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
+                '--audit-log=[append each violation and denial to FILE, see bldr audit]:FILE:_files' \
                 '--json=[write the result, with its receipt, to FILE]:FILE:_files' \
                 '--report=[draw the run as a page that needs nothing but a browser\: processes, memory, CPU, disk over time]:FILE.html:_files' \
                 '--profile=[write the run in the Chrome trace format, for Perfetto]:FILE.json:_files' \
@@ -102,6 +104,7 @@ _bldr() {
                 '--allow-userns[let the command make user namespaces, to nest sandboxes]' \
                 '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
                 '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
+                '--audit-log=[append each violation and denial to FILE, see bldr audit]:FILE:_files' \
                 '(-v --verbose)'{-v,--verbose}'[show the receipt afterwards\: each guarantee and what enforced it]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' \
@@ -149,6 +152,20 @@ _bldr() {
             _arguments -s -S \
                 '--json[print JSON]' \
                 '(-h --help)'{-h,--help}'[show this page]' ;;
+        audit)
+            _arguments -s -S \
+                '--kind=[only events of this kind]:KIND:(filesystem-read filesystem-write network process limit timeout privilege other)' \
+                '--run=[only events of this run]:RUN: ' \
+                '--subject=[only events about this\: a limit, a path, an endpoint; * and ? match]:PATTERN: ' \
+                '--since=[only events since then\: 2026-11-24, 2026-11-24T13\:00, or 90m ago]:TIME: ' \
+                '--until=[only events before then]:TIME: ' \
+                '--last=[only the last N of them]:N: ' \
+                '(-f --follow)'{-f,--follow}'[go on with what is written from now on]' \
+                '--verify[check that nothing was changed, removed or cut off]' \
+                '--expect=[with --verify\: this event, written down elsewhere, has to be there]:NUMBER\:DIGEST: ' \
+                '--head[print NUMBER\:DIGEST of the last event, to be written down elsewhere]' \
+                '--json[print JSON, one object a line]' \
+                '(-h --help)'{-h,--help}'[show this page]' ;;
         query)
             _arguments -s -S \
                 '--direct[of deps and rdeps, only the nearest]' \
@@ -168,7 +185,7 @@ _bldr() {
         help)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
-                '*:word:(run shell plan doctor query fmt completion help)' ;;
+                '*:word:(run shell plan doctor audit query fmt completion help)' ;;
     esac
 }
 
