@@ -205,17 +205,6 @@ def test_sixteen_sandboxes_each_keep_their_own_limits(executor: HermeticExecutor
     assert kinds == {number: ("memory",) if number % 2 else () for number in range(16)}
 
 
-def test_usage_is_that_of_the_processes_and_not_ours(executor: HermeticExecutor) -> None:
-    program = "import time; t = time.process_time()\nwhile time.process_time() - t < 0.4: pass"
-
-    usage = executor.execute(["sh", "-c", f"python3 -c '{program}'; true"]).usage
-
-    assert 0.38 <= usage.cpu_time < 0.8
-    assert usage.cpu_time == pytest.approx(usage.user_time + usage.system_time)
-    assert usage.processes == 2
-    assert usage.network == 0
-
-
 def test_a_timeline_has_samples_and_processes(executor: HermeticExecutor) -> None:
     result = executor.execute(["sh", "-c", "sleep 1.2; sleep 1.2"], timeline=True)
 
