@@ -156,6 +156,11 @@ def bubblewrap() -> None:
     run("bwrap", "--ro-bind", "/", "/", "--unshare-all", "true")
 
 
+def gnu_time() -> None:
+    if "Maximum resident set size" not in run("sh", "-c", "exec time -v true 2>&1"):
+        raise UnavailableError("time printed something else")
+
+
 def strace() -> None:
     run("strace", "-f", "-o", os.devnull, "true")
 
@@ -310,6 +315,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "cgroup-undelegated": cgroup_undelegated,
     "dbus-daemon": dbus_daemon,
     "fish": shell("fish"),
+    "gnu-time": gnu_time,
     "guest-disk": guest_disk,
     "idmapped-mounts": kernel("idmapped-mounts"),
     "java": java,

@@ -10,8 +10,9 @@ Messages, all in the format of ``wire``::
                            "absent"  errno, path                           the command cannot be executed
                            "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
                                      descriptors: pidfd of init [, terminal]
-    3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB, blocks read, blocks written,
-                                     context switches, processes and threads started (-1: unknown), those that it left
+    3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB (0: perhaps only our own),
+                                     blocks read, blocks written, context switches, processes and threads started
+                                     (-1: unknown), those that it left
                                      [, kind, count, ms, process, arguments of what was refused first, of each kind]
 
 When the command has ended, init kills and reaps whatever it left, reports, and exits.
@@ -66,6 +67,8 @@ FORWARDED = (
 )  # fmt: skip
 DEFAULTED = tuple(number for number in range(1, 65) if number not in (_signal.SIGKILL, _signal.SIGSTOP, 32, 33))
 SEARCH_PATH = b"/usr/bin:/bin"  # what execvp(3) falls back on; used when E has no PATH
+GRAIN = 256  # KiB; Linux counts resident pages for each CPU apart and adds them up now and then (mm_counter)
+GROWTH = 4096  # KiB that a copy of init uses at most before it becomes the command
 TIOCGPTN, TIOCSPTLCK = 0x80045430, 0x40045431  # <asm-generic/ioctls.h>
 
 
@@ -368,7 +371,8 @@ def _live(request: Request, streams: list[int], status: int, state: steps.State)
     ended = wait_for(pid, _end_survivors)
     if ended is not None:
         refused = [] if referee is None else referee.report()
-        send(status, end_report(*ended, started=_started_since(pid), refused=refused))
+        report = end_report(*ended, forked=referee is not None, started=_started_since(pid), refused=refused)
+        send(status, report)
 
 
 def _started_since(first: int) -> int:
@@ -384,21 +388,26 @@ def _started_since(first: int) -> int:
     return last - first + 1 if last >= first else -1  # they began again at the bottom
 
 
-def end_report(raw: int, left: int, *, started: int = -1, refused: Sequence[bytes] = ()) -> list[bytes]:
+def end_report(raw: int, left: int, *, forked: bool, started: int = -1, refused: Sequence[bytes] = ()) -> list[bytes]:
     """Return the report that the command has ended, with what everybody used who was reaped, orphans too.
+
+    execve(2) counts the memory that a process had before, which is ours, into its peak (exec_mmap() of <fs/exec.c>), so
+    a peak that is no larger than ours says nothing of the command.
 
     Args:
         raw: Its wait status.
         left: How many processes and threads it left.
+        forked: Whether a copy of this process became the command, which may have grown before.
         started: How many there have been; -1 for unknown.
         refused: What the policy has refused, see ``policy.Referee.report``.
     """
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + (GROWTH if forked else GRAIN)
     numbers = (
         raw,
         int(usage.ru_utime * 1e6),
         int(usage.ru_stime * 1e6),
-        usage.ru_maxrss,
+        usage.ru_maxrss if usage.ru_maxrss > own_peak else 0,
         usage.ru_inblock,
         usage.ru_oublock,
         usage.ru_nvcsw + usage.ru_nivcsw,

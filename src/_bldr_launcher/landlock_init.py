@@ -93,7 +93,7 @@ def _live(request: init.Request, streams: list[int], temps: list[bytes], kernel:
         os.close(terminal[0])
     ended = init.wait_for(pid, lambda: _end_survivors(temps), ending=wire.ENDING)
     if ended is not None:
-        init.send(status, init.end_report(*ended, refused=referee.report()))
+        init.send(status, init.end_report(*ended, forked=True, refused=referee.report()))
 
 
 def _writable(request: init.Request) -> list[bytes]:

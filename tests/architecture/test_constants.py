@@ -115,7 +115,7 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
 # Of our own making, or made of the others.
 OWN = {
     attributes: {"NOW"},
-    init: {"LARGEST_REQUEST", "TREES_PER_MESSAGE"},
+    init: {"GRAIN", "GROWTH", "LARGEST_REQUEST", "TREES_PER_MESSAGE"},
     landlock: {"WRITE_RIGHTS", "FIRST_USABLE_ABI"},
     root: set(),
     seccomp: {"EVERYBODY", "X32_SYSCALL_BIT"},  # compared below: only the headers of x86 have it

@@ -29,7 +29,7 @@ CLOSING_LINE = re.compile(r"^=+ (.*\bin [0-9.]+s.*?) =+$", re.MULTILINE)
 class Lane:
     """What is booted, and what has to be there. ``chosen`` is an expression for pytest's ``-k``.
 
-    ``limits`` adds the suite of limits, which the host runs as well.
+    ``limits`` adds the suites of limits and usage, which the host runs as well.
     """
 
     name: str
@@ -48,6 +48,9 @@ AS_ROOT = ("cgroup-root", "limiting-cgroup", "root")
 # What does not depend on the layout of cgroups is tested where that is v2. Emulation is slow: settings are tested elsewhere.
 LAYOUT = "layout or read_only_hierarchy or runs_hermetically"
 NO_SETTINGS = "not a_setting and not filter and not found_out"
+
+# What the host runs as well.
+LIMITS = ("tests/integration/linux/test_limits.py", "tests/integration/linux/test_usage.py")
 
 # The slowest first, so that the others fill the gaps.
 LANES = (
@@ -115,7 +118,7 @@ def command(lane: Lane, site_packages: str, arguments: list[str]) -> list[str]:
         *("--ro", f"{ROOT}={SHOWN}", "--cwd", SHOWN),
         *("-e", f"PYTHONPATH={path}", "-e", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", "-e", "CI=true"),
         *("--", "/usr/bin/python3", "-m", "pytest", *pytest, *chosen, *requirements, *arguments, "tests/kernels"),
-        *(("tests/integration/linux/test_limits.py",) if lane.limits else ()),
+        *(LIMITS if lane.limits else ()),
     ]
 
 

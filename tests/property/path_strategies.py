@@ -61,6 +61,8 @@ def builders(draw: st.DrawFn, *, carve: bool | None = None) -> SandboxSpecBuilde
         builder.overlay(path)
     for path in draw(st.lists(paths, max_size=1)):
         builder.default_temp(path)
+    if draw(st.booleans()):
+        builder.default_home()
     builder.env_set(draw(variables)).with_limits(draw(limits)).with_process(draw(policies)).with_network(draw(networks))
     builder.uid(draw(st.integers(0, 2**32 - 2))).hostname(draw(st.sampled_from(["bldr", "a-b.c"])))
     return builder.allow_degraded(*draw(st.lists(st.sampled_from(Guarantee.ALL), max_size=2)))

@@ -123,6 +123,8 @@ def random_spec(random: Random, host: MemoryHost, *, optional: bool, mapped: boo
                 builder.input((PathSet.subtree(path) - holes) | back)
         if random.random() < 0.5:
             builder.default_temp(random.choice(_PLACES))
+        if random.random() < 0.2:
+            builder.default_home()
         spec = builder.build()
         if optional:
             spec = with_toolchain(spec, random.sample(_PLACES, random.randint(0, 2)))

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Request", "caller_directory", "request", "split_mapping", "undeclared_directory"]
 
 _DEFAULT_TOOLCHAIN = "system"
-_DEFAULT_TEMP = "/tmp"  # inside; private and gone afterwards
 
 
 @value
@@ -71,8 +70,8 @@ def request(parsed: Parsed, settings: Settings, directory: str, environment: Map
         builder.overlay(*_host_and_inside(text, "--overlay", directory))
     for text in parsed.all("temp"):
         builder.temp(_absolute(text, "-t", directory))
-    builder.default_temp(_DEFAULT_TEMP)
-    builder.env_set(EnvSet.hermetic())
+    builder.default_home()
+    builder.env_set(EnvSet.hermetic().without("HOME").without("TMPDIR"))
     for text in parsed.all("env"):
         builder.env(*_variable(text, environment))
     builder.with_network(_network(parsed, settings))

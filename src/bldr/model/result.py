@@ -35,7 +35,8 @@ class ResourceUsage:
         cpu_time: Seconds of CPU time, user and system.
         user_time: Seconds of CPU time in user mode.
         system_time: Seconds of CPU time in the kernel.
-        peak_memory: Bytes. Of all processes together where a cgroup or samples tell, else of the largest process.
+        peak_memory: Bytes. Of all processes together where a cgroup or samples tell, else of the largest process;
+            ``None`` when nobody sampled and none was larger than bldr's own process in the sandbox (about 10 MiB).
         disk_read: Bytes read from disks.
         disk_write: Bytes written to disks.
         processes: How many processes were started, the command included, as far as they were seen.

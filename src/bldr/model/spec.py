@@ -23,7 +23,7 @@ from bldr.model.declarations import (
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits, parse_size
 from bldr.model.network import NetworkPolicy
-from bldr.model.paths import PathSet, components, join, normalize, parent
+from bldr.model.paths import PathSet, components, is_within, join, normalize, parent
 from bldr.model.process import ProcessPolicy
 from bldr.model.receipt import guarantees_named
 from bldr.model.toolchain import named
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Declaration", "HermeticSpecBuilder", "Role", "SandboxSpec", "SandboxSpecBuilder"]
 
 _LONGEST_HOSTNAME = 64  # __NEW_UTS_LEN in <linux/utsname.h>
+_HOME = "/tmp"
+_OTHER_HOME = "/bldr-home"
 _LARGEST_UID = 2**32 - 2  # the last one stands for "no user" in chown(2)
 
 
@@ -188,6 +190,7 @@ class SandboxSpecBuilder:
         self._with_holes: list[PathSet] = []
         self._plain: list[str] = []
         self._carves = False
+        self._has_home = False
         self._toolchain = "none"
         self._variables: dict[str, str] = {}
         self._network = NetworkPolicy.hermetic()
@@ -261,6 +264,15 @@ class SandboxSpecBuilder:
         name = normalize(path, what=Role.TEMP)
         self._default_temps[name] = Declaration(Role.TEMP, name, origin="default")
         return self
+
+    def default_home(self) -> SandboxSpecBuilder:
+        """Set HOME and TMPDIR, where they are not set, to ``/tmp``, a temp that yields.
+
+        When ``/tmp`` is no temp in the end, because it is an input or an output or lies in one, they get a temp of
+        their own, so that they can always be written to and are gone afterwards.
+        """
+        self._has_home = True
+        return self.default_temp(_HOME)
 
     def carve(self) -> SandboxSpecBuilder:
         """Let outputs and temps leave holes in inputs, instead of refusing such overlaps: I without O and T."""
@@ -372,6 +384,14 @@ class SandboxSpecBuilder:
             if rest.contains(one.at) and (Role.TEMP, one.at) not in self._declared:
                 declared.append(one)
                 temps |= rest
+        variables = dict(self._variables)
+        if self._has_home:
+            home = _HOME if temps.contains(_HOME) else _OTHER_HOME
+            if not temps.contains(home) and not any(is_within(one.at, home) for one in declared):
+                declared.append(Declaration(Role.TEMP, home, origin="default"))
+                temps |= PathSet.subtree(home)
+                inputs -= temps
+            variables = {"HOME": home, "TMPDIR": home} | variables
         return SandboxSpec(
             declarations=tuple(sorted(declared, key=sort_key)),
             inputs=inputs,
@@ -379,7 +399,7 @@ class SandboxSpecBuilder:
             temps=temps,
             overlays=overlays,
             network=self._network,
-            environment=EnvSet(self._variables),
+            environment=EnvSet(variables),
             limits=self._limits_with_tmp_size(),
             process=self._process,
             toolchain=self._toolchain,
@@ -475,8 +495,8 @@ class SandboxSpecBuilder:
 class HermeticSpecBuilder:
     """Makes the specs that builds and tests usually need.
 
-    They carve, use the toolchain ``system``, ``EnvSet.hermetic()`` and ``/tmp`` as a temp that yields. A relative path
-    lies under ``workspace_root``.
+    They carve, use the toolchain ``system``, ``EnvSet.hermetic()`` and :meth:`SandboxSpecBuilder.default_home`. A
+    relative path lies under ``workspace_root``.
     """
 
     @staticmethod
@@ -532,7 +552,7 @@ class HermeticSpecBuilder:
 
 def _usual(toolchain: str) -> SandboxSpecBuilder:
     builder = SandboxSpecBuilder.create().carve().with_toolchain(toolchain)
-    return builder.env_set(EnvSet.hermetic()).default_temp("/tmp")
+    return builder.env_set(EnvSet.hermetic().without("HOME").without("TMPDIR")).default_home()
 
 
 def _under(root: str, path: AnyPath) -> str:

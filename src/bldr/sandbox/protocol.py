@@ -206,7 +206,7 @@ class Ended:
         status: Wait status as of waitpid(2); ``None`` when the sandbox was killed before the command could end.
         user_time: Seconds of CPU time in user mode, of every process that was waited for.
         system_time: Seconds of CPU time in the kernel, as above.
-        peak_memory: Bytes of the largest process that was waited for.
+        peak_memory: Bytes of the largest process that was waited for; 0 when that cannot be told from what started it.
         disk_read: Bytes that they read from disks.
         disk_write: Bytes that they wrote to disks.
         processes: How many processes and threads were started, the command included.

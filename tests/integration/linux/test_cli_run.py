@@ -59,6 +59,30 @@ def test_nothing_is_added_to_the_output_and_nothing_changed(bldr: Run) -> None:
     assert done.stderr == every[::-1]
 
 
+USES_HOME = "echo x >~/.cache && mktemp >~/made && echo y >out/result && test ! -w /tmp && ls -A ~"
+
+
+def test_home_can_be_written_when_the_whole_host_is_an_input(bldr: Run, host_dir: Path) -> None:
+    """/tmp is an input then, so that what lies there can be read."""
+    (host_dir / "out").mkdir()
+
+    done = bldr("run", "-i", "/", "-o", "out", "--", "sh", "-c", USES_HOME, cwd=host_dir)
+
+    assert (done.returncode, done.stdout.split()[:2]) == (0, [b".cache", b"made"]), done.stderr
+    assert (host_dir / "out/result").read_text("ascii") == "y\n"
+    assert not os.path.exists("/bldr-home")
+
+
+@pytest.mark.needs("unprivileged-user")
+def test_home_can_be_written_by_a_user_without_rights_when_the_whole_host_is_an_input(run_unprivileged: Run) -> None:
+    script = 'mkdir out && exec /usr/bin/python3 -m bldr run -i / -o out -- sh -c "$1"'
+    start = "import os, sys; os.execv('/bin/sh', ['sh', '-c', *sys.argv[1:]])"
+
+    done = run_unprivileged("-c", start, script, "sh", USES_HOME)
+
+    assert (done.returncode, done.stdout.split()[:2]) == (0, [b".cache", b"made"]), done.stderr
+
+
 def test_standard_input_is_passed_on(bldr: Run) -> None:
     data = os.urandom(300_000)
 

@@ -478,8 +478,7 @@ class TestResults:
         assert not result.success
         assert begun <= result.started_at <= time.time()
         assert 0 < result.usage.wall_time <= result.duration <= time.monotonic() - clock
-        assert result.usage.peak_memory is not None
-        assert 100_000 < result.usage.peak_memory < 1 << 30
+        assert (result.usage.peak_memory or 0) < 8 << 20  # a shell's, not our own init's
         assert (result.violations, result.denials, result.reads) == ((), (), ())
         for name in ("wall-timeout", "temps-removed", "no-survivors", "reads-confined", "no-network"):
             record = result.receipt.record(name)

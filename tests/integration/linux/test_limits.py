@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bldr import (
     LimitReachedError,
     ProcessPolicy,
     ResourceLimits,
+    Sandbox,
     Termination,
     create_monitor,
 )
@@ -184,36 +184,38 @@ def test_a_limit_that_ends_a_command_leaves_nobody(executor: HermeticExecutor) -
         assert witness.survivors() == set()
 
 
+SHELL_BOMB = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 600 & done; wait"
+EAT = "blocks = []\nwhile True: blocks.append(bytes(1 << 18) + b'x')"
+
+
 def test_sixteen_sandboxes_each_keep_their_own_limits(executor: HermeticExecutor) -> None:
-    kinds: dict[int, tuple[str, ...]] = {}
+    """No two have the same limit. Those that stay below theirs live until all the others have been ended."""
+    asked: dict[int, tuple[str, float]] = {}
+    sessions: list[Sandbox] = []
+    for number in range(4):
+        usual = ResourceLimits(memory=(40 + number) * MEBIBYTE, processes=20 + number, cpu_time=60 + number)
+        memory, processes, seconds = (24 + 2 * number) * MEBIBYTE, 4 + number, 0.3 + number / 10
+        for kind, limit, limits, argv in (
+            ("memory", memory, ResourceLimits(memory=memory), ["python3", "-I", "-S", "-c", EAT]),
+            ("processes", processes, ResourceLimits(processes=processes), ["sh", "-c", SHELL_BOMB]),
+            ("cpu_time", seconds, ResourceLimits(cpu_time=seconds), ["python3", "-I", "-S", "-c", SPIN]),
+            ("", 0, ResourceLimits(), ["sh", "-c", "sleep 600 & read go; kill $!"]),
+        ):
+            asked[len(sessions)] = (kind, limit)
+            sessions.append(executor.start(argv, limits=usual.merge(limits), stdin="pipe", grace=0))
+    results = {}
+    for number in [*(one for one in asked if asked[one][0]), *(one for one in asked if not asked[one][0])]:
+        with sessions[number] as session:
+            if not asked[number][0]:
+                assert not session.ended
+                assert session.stdin is not None
+                session.stdin.write(b"go\n")
+                session.stdin.close()
+            results[number] = session.wait()
 
-    def run(number: int) -> None:
-        size = "120" if number % 2 else "5"
-        result = executor.execute(
-            ["python3", "-c", "import sys, time; block = bytearray(int(sys.argv[1]) << 20); time.sleep(0.5)", size],
-            limits=ResourceLimits(memory="60M"),
-            timeout=BOUND,
-        )
-        kinds[number] = tuple(one.kind for one in result.violations)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert kinds == {number: ("memory",) if number % 2 else () for number in range(16)}
-
-
-def test_usage_is_that_of_the_processes_and_not_ours(executor: HermeticExecutor) -> None:
-    program = "import time; t = time.process_time()\nwhile time.process_time() - t < 0.4: pass"
-
-    usage = executor.execute(["sh", "-c", f"python3 -c '{program}'; true"]).usage
-
-    assert 0.38 <= usage.cpu_time < 0.8
-    assert usage.cpu_time == pytest.approx(usage.user_time + usage.system_time)
-    assert usage.processes == 2
-    assert usage.network == 0
+    reached = {number: [(one.kind, one.limit) for one in result.violations] for number, result in results.items()}
+    assert reached == {number: [asked[number]] if asked[number][0] else [] for number in asked}
+    assert {results[number].exit_code for number in asked if not asked[number][0]} == {0}
 
 
 def test_a_timeline_has_samples_and_processes(executor: HermeticExecutor) -> None:

@@ -211,6 +211,17 @@ def test_temps_are_private_directories_that_variables_name_and_gone_afterwards(e
     assert not os.path.exists(again)
 
 
+def test_home_can_be_written_when_the_hosts_own_tmp_is_an_input() -> None:
+    made = SandboxSpecBuilder.create().carve().with_toolchain("system").env("PATH", "/usr/bin:/bin").default_home()
+
+    said = say(
+        executor_of(made.input("/tmp")), "echo x >~/.cache && mktemp >~/made && ls -A ~; test -w /tmp || echo $HOME"
+    )
+
+    assert said.split()[:2] == [".cache", "made"]
+    assert not os.path.exists(said.split()[2])
+
+
 def test_the_hosts_own_tmp_is_out_of_reach(executor: HermeticExecutor, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret", encoding="ascii")
 

@@ -138,6 +138,15 @@ def test_variables_are_set_or_passed_through() -> None:
     }
 
 
+def test_home_is_a_temp_even_when_the_whole_host_is_an_input() -> None:
+    spec = asked("-i", "/", "-o", "/w/out").spec
+
+    assert spec.environment["HOME"] == spec.environment["TMPDIR"]
+    assert spec.environment["HOME"] in spec.temps
+    assert spec.access("/tmp/x") == Access.READ
+    assert asked("-i", "/", "-e", "HOME=/tmp").spec.environment["HOME"] == "/tmp"
+
+
 def test_a_variable_that_the_caller_lacks_cannot_be_passed_through() -> None:
     assert refused("-e", "MISSING") == (
         "-e MISSING: the caller has no variable 'MISSING' to pass through",

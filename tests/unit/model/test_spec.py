@@ -288,6 +288,51 @@ def test_a_default_temp_that_is_an_input_is_no_temp(path: str) -> None:
     assert all(one.role != Role.TEMP for one in spec.declarations)
 
 
+def homes(spec: SandboxSpec) -> set[str]:
+    return {spec.environment["HOME"], spec.environment["TMPDIR"]}
+
+
+def test_home_is_the_default_temp_where_nothing_is_in_its_way() -> None:
+    for builder in (create(), create().input("/tmp/w/src").output("/tmp/w/out"), create().temp("/tmp")):
+        spec = builder.default_home().build()
+
+        assert homes(spec) == {"/tmp"}
+        assert "/tmp" in spec.temps
+
+
+@pytest.mark.parametrize(
+    "builder",
+    [
+        create().carve().input("/").output("/w/out"),
+        create().input("/tmp"),
+        create().output("/tmp"),
+        create().carve().input("/").temp("/tmp/mine"),
+    ],
+)
+def test_home_is_a_temp_of_its_own_where_the_default_temp_yields(builder: SandboxSpecBuilder) -> None:
+    spec = builder.default_home().build()
+    (home,) = homes(spec)
+
+    assert home not in ("/", "/tmp")
+    assert home in spec.temps
+    assert spec.access(f"{home}/x") == Access.WRITE
+    assert Declaration(Role.TEMP, home, origin="default") in spec.declarations
+
+
+def test_a_home_that_was_set_stays() -> None:
+    spec = create().input("/tmp").env("HOME", "/w").default_home().build()
+
+    assert spec.environment["HOME"] == "/w"
+    assert spec.environment["TMPDIR"] in spec.temps
+
+
+def test_who_declares_the_place_of_the_other_home_has_it() -> None:
+    spec = create().input("/tmp").input("/bldr-home/src").default_home().build()
+
+    assert spec.access("/bldr-home/src/x") == Access.READ
+    assert spec.access("/bldr-home/x") == Access.NONE
+
+
 def test_a_default_temp_that_was_also_declared_is_a_declared_one() -> None:
     spec = create().temp("/tmp").default_temp("/tmp").build()
 
