@@ -23,7 +23,7 @@ from bldr.model.declarations import (
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits, parse_size
 from bldr.model.network import NetworkPolicy
-from bldr.model.paths import PathSet, components, join, normalize, parent
+from bldr.model.paths import PathSet, components, is_within, join, normalize, parent
 from bldr.model.process import ProcessPolicy
 from bldr.model.receipt import guarantees_named
 from bldr.model.toolchain import named
@@ -486,6 +486,11 @@ class HermeticSpecBuilder:
         output_dir: AnyPath,
         temp_dir: AnyPath,
         toolchain: str = "system",
+        *,
+        outputs: Iterable[AnyPath] = (),
+        temps: Iterable[AnyPath] = (),
+        workspace_at: AnyPath | None = None,
+        whole_workspace: bool = True,
     ) -> SandboxSpec:
         """Return a spec for a build.
 
@@ -495,6 +500,11 @@ class HermeticSpecBuilder:
             output_dir: The output, an existing directory.
             temp_dir: A temp.
             toolchain: The name of a toolchain.
+            outputs: Further outputs, existing directories.
+            temps: Further temps.
+            workspace_at: Where the workspace is shown inside; by default at its own path. What lies in the workspace is
+                shown beneath it, everything else at its own path.
+            whole_workspace: Whether no sources mean the whole workspace; otherwise they mean no input at all.
 
         Raises:
             InvalidPathError: A path cannot be used.
@@ -505,9 +515,16 @@ class HermeticSpecBuilder:
             raise TypeError(f"sources is a list of paths, not the path {sources!r}")
         root = normalize(workspace_root, what="workspace root")
         builder = _usual(toolchain)
-        for source in tuple(sources) or (root,):
-            builder.input(_under(root, source))
-        return builder.output(_under(root, output_dir)).temp(_under(root, temp_dir)).build()
+        place = root if workspace_at is None else normalize(workspace_at, what="place of the workspace")
+        for source in tuple(sources) or ((root,) if whole_workspace else ()):
+            path = _under(root, source)
+            builder.input(path, _shown(path, root, place))
+        for output in (output_dir, *outputs):
+            path = _under(root, output)
+            builder.output(path, _shown(path, root, place))
+        for temp in (temp_dir, *temps):
+            builder.temp(_shown(_under(root, temp), root, place))
+        return builder.build()
 
     @staticmethod
     def for_test(
@@ -540,6 +557,11 @@ def _under(root: str, path: AnyPath) -> str:
     if not text or text[0] == "/":
         return normalize(text)
     return normalize(join(root, text))
+
+
+def _shown(path: str, root: str, place: str) -> str:
+    """Return where a path is shown inside, when the workspace ``root`` is shown at ``place``."""
+    return rebased(path, root, place) if place != root and is_within(path, root) else path
 
 
 def _check_hostname(name: str) -> None:
