@@ -20,9 +20,9 @@ __all__ = ["GRAMMAR", "KEYWORD", "parse"]
 
 KEYWORD = "target"
 
-# A value ends with ";" (or ","); that may be left out before "}" and behind a block. "target" is not a token of its own,
-# so that it can be the name of a variable. Alternatives stand inside the rules that use them: a rule of their own would
-# be one more reduction for each word, and those are most of the time.
+# A value ends with ";" (or ","); that may be left out before "}" and behind a block. "target" is not a token of its
+# own, so that it can be the name of a variable. Alternatives stand inside the rules that use them: a rule of their own
+# would be one more reduction for each word, and those are most of the time.
 GRAMMAR = """
 start: declaration*
 declaration: WORD OPEN TEXT CLOSE block SEMICOLON?
