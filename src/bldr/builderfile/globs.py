@@ -111,9 +111,11 @@ def excluded(path: str, pattern: str) -> bool:
     """Return whether a pattern, without ``!``, takes a file away; here wildcards match hidden names, too."""
     names = path.split("/")
     reached = {0}  # how many names the parts so far can have matched
-    for part in _parts(pattern):
+    parts = _parts(pattern)
+    for index, part in enumerate(parts):
         if part == ANY:
-            reached = set(range(min(reached), len(names) + 1)) if reached else reached
+            least = min(reached, default=len(names)) + (index == len(parts) - 1)  # at the end it stands for a file
+            reached = set(range(least, len(names) + 1))
         else:
             matches = _matcher(part) if is_pattern(part) else part.__eq__
             reached = {count + 1 for count in reached if count < len(names) and matches(names[count])}

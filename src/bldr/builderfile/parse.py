@@ -21,18 +21,16 @@ __all__ = ["GRAMMAR", "KEYWORD", "parse"]
 KEYWORD = "target"
 
 # A value ends with ";" (or ","); that may be left out before "}" and behind a block. "target" is not a token of its
-# own, so that it can be the name of a variable.
+# own, so that it can be the name of a variable. Alternatives stand inside the rules that use them: a rule of their own
+# would be one more reduction for each word, and those are most of the time.
 GRAMMAR = """
 start: declaration*
 declaration: WORD OPEN TEXT CLOSE block SEMICOLON?
-block: BEGIN (ended* last?) END
-?ended: key COLON simple (SEMICOLON | COMMA) -> entry
-      | key COLON block (SEMICOLON | COMMA)? -> entry
-?last: key COLON simple -> entry
-?key: WORD | TEXT
-?simple: WORD | TEXT | NUMBER | items
-items: FIRST (value (COMMA value)* COMMA?)? LAST
-?value: WORD | TEXT | NUMBER | items | block
+block: BEGIN ended* last? END
+ended: (WORD | TEXT) COLON (WORD | TEXT | NUMBER | items) (SEMICOLON | COMMA)
+     | (WORD | TEXT) COLON block (SEMICOLON | COMMA)?
+last: (WORD | TEXT) COLON (WORD | TEXT | NUMBER | items)
+items: FIRST ((WORD | TEXT | NUMBER | items | block) (COMMA (WORD | TEXT | NUMBER | items | block))* COMMA?)? LAST
 %declare WORD TEXT NUMBER OPEN CLOSE BEGIN END FIRST LAST COLON SEMICOLON COMMA
 """
 _NAMES = {name: f"'{mark}'" for mark, name in PUNCTUATION.items()} | {
@@ -91,7 +89,8 @@ def _shared_parser() -> Lark:
             start = staticmethod(_begin)
             declaration = staticmethod(_declaration)
             block = staticmethod(_block)
-            entry = staticmethod(_entry)
+            ended = staticmethod(_entry)
+            last = staticmethod(_entry)
             items = staticmethod(_items)
 
         _parser = Lark(GRAMMAR, parser="lalr", lexer="basic", transformer=Tree(), maybe_placeholders=False)

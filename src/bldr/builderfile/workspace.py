@@ -188,6 +188,12 @@ class _Lookup:
         for label, declared in workspace.targets.items():
             for output in _declared_outputs(declared):
                 self.makers.setdefault(output.rstrip("/"), label)
+        self.kept: dict[str, str] = {}  # a folder with a Builderfile, by itself and each folder above it
+        for folder in workspace.folders:
+            above = folder
+            while above and above not in self.kept:
+                self.kept[above] = folder
+                above = above.rpartition("/")[0]
 
     def resolved(self, declared: Declared) -> Resolved:
         target = declared.target
@@ -318,8 +324,7 @@ class _Lookup:
 
     def _check_folder(self, label: Label, output: str) -> None:
         """Refuse an output that is, or lies above, a folder with a Builderfile."""
-        path = output.rstrip("/")
-        kept = next((folder for folder in self.workspace.folders if folder and places.within(folder, path)), None)
+        kept = self.kept.get(output.rstrip("/"))
         if kept is not None:
             declared = self.workspace.targets[label]
             self.mistakes.append(

@@ -506,6 +506,11 @@ class HermeticSpecBuilder:
         output_dir: AnyPath,
         temp_dir: AnyPath,
         toolchain: str = "system",
+        *,
+        outputs: Iterable[AnyPath] = (),
+        temps: Iterable[AnyPath] = (),
+        workspace_at: AnyPath | None = None,
+        whole_workspace: bool = True,
     ) -> SandboxSpec:
         """Return a spec for a build.
 
@@ -515,6 +520,11 @@ class HermeticSpecBuilder:
             output_dir: The output, an existing directory.
             temp_dir: A temp.
             toolchain: The name of a toolchain.
+            outputs: Further outputs, existing directories.
+            temps: Further temps.
+            workspace_at: Where the workspace is shown inside; by default at its own path. What lies in the workspace is
+                shown beneath it, everything else at its own path.
+            whole_workspace: Whether no sources mean the whole workspace; otherwise they mean no input at all.
 
         Raises:
             InvalidPathError: A path cannot be used.
@@ -525,9 +535,16 @@ class HermeticSpecBuilder:
             raise TypeError(f"sources is a list of paths, not the path {sources!r}")
         root = normalize(workspace_root, what="workspace root")
         builder = _usual(toolchain)
-        for source in tuple(sources) or (root,):
-            builder.input(_under(root, source))
-        return builder.output(_under(root, output_dir)).temp(_under(root, temp_dir)).build()
+        place = root if workspace_at is None else normalize(workspace_at, what="place of the workspace")
+        for source in tuple(sources) or ((root,) if whole_workspace else ()):
+            path = _under(root, source)
+            builder.input(path, _shown(path, root, place))
+        for output in (output_dir, *outputs):
+            path = _under(root, output)
+            builder.output(path, _shown(path, root, place))
+        for temp in (temp_dir, *temps):
+            builder.temp(_shown(_under(root, temp), root, place))
+        return builder.build()
 
     @staticmethod
     def for_test(
@@ -560,6 +577,11 @@ def _under(root: str, path: AnyPath) -> str:
     if not text or text[0] == "/":
         return normalize(text)
     return normalize(join(root, text))
+
+
+def _shown(path: str, root: str, place: str) -> str:
+    """Return where a path is shown inside, when the workspace ``root`` is shown at ``place``."""
+    return rebased(path, root, place) if place != root and is_within(path, root) else path
 
 
 def _check_hostname(name: str) -> None:
