@@ -7,12 +7,13 @@ directory from here to ``pivot_root``. So nothing of the host is hidden by the m
 
 from __future__ import annotations
 
+import _signal
 import _socket
 import fcntl
 import os
 import struct
 
-from _bldr_launcher import syscalls
+from _bldr_launcher import channel, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ __all__ = [
     "DEVICES",
     "bind_host_proc",
     "fresh_root",
+    "identity_namespace",
+    "is_host_root",
     "leave_host",
     "loopback_up",
     "make_devices",
@@ -147,3 +150,33 @@ def make_devices(kernel: Kernel = syscalls) -> None:
     kernel.mount(
         b"devpts", b"dev/pts", b"devpts", syscalls.MS_NOSUID | syscalls.MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=620"
     )
+
+
+def is_host_root() -> bool:
+    """Whether this is root of the initial user namespace with its capabilities; only then 0 inside must not be 0."""
+    with open("/proc/self/uid_map", "rb") as maps:
+        whole = maps.read().split() == [b"0", b"0", b"4294967295"]
+    if not whole or os.geteuid() != 0:
+        return False
+    with open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"CapEff:"):
+                return bool(int(line.split()[1], 16) >> 21 & 1)  # CAP_SYS_ADMIN of <linux/capability.h>
+    return False
+
+
+def identity_namespace(inside: int, kernel: Kernel) -> int:
+    """A user namespace whose map shows the caller's id 0 as another one; only its descriptor is used."""
+    ours, theirs = channel.pair()
+    pid = kernel.clone3(syscalls.CLONE_NEWUSER, _signal.SIGCHLD)
+    if pid == 0:
+        os.close(ours)
+        os.read(theirs, 1)
+        os._exit(0)
+    os.close(theirs)
+    try:
+        map_identity(0, inside, inside, pid)
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(ours)
+        os.waitpid(pid, 0)

@@ -124,11 +124,12 @@ class Launcher:
         self.kernel = kernel
         self.waiting: list[tuple[int, int]] = []  # (pid, descriptor of the socket) of inits without a request
         self.children: set[int] = set()
+        self.tracers: dict[int, int] = {}  # of an init
         self.place = place
         self.groups: dict[int, cgroup.Group] = {}  # of the inits that live in one
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
         self.euid, self.egid = os.geteuid(), os.getegid()
-        self.mode = b"root" if _is_host_root() else b"user"
+        self.mode = b"root" if root.is_host_root() else b"user"
         self.idmap = -1
         self.paused = False  # none could be made ahead; tried again after the next request
         self.leftovers_removed = False
@@ -149,7 +150,7 @@ class Launcher:
         The namespace keeps receiving the host's mounts (MS_SLAVE); nothing is ever mounted in it.
         """
         if self.mode == b"root":
-            self.idmap = _identity_namespace(self.kernel)
+            self.idmap = root.identity_namespace(SANDBOX_ID, self.kernel)
             return
         self.kernel.unshare(syscalls.CLONE_NEWUSER)
         root.map_identity(self.euid, self.euid, self.egid, gid=self.egid)
@@ -194,7 +195,7 @@ class Launcher:
                     self.prepare_ahead()
                 elif not self.serve_one():
                     return
-            if self.retired and not self.children:
+            if self.retired and not self.children and not self.tracers:
                 return
 
     def prepare_ahead(self) -> None:
@@ -278,6 +279,11 @@ class Launcher:
             return None
         try:
             self.send_trees(link, request)
+            if request.is_traced:
+                self.stage = b"trace"
+                from _bldr_launcher import tracer
+
+                self.tracers[tracer.start(link, fds[0], pid, request)] = pid
         except BaseException:
             os.close(link)
             raise
@@ -514,7 +520,12 @@ class Launcher:
             self.bury(pid, status)
 
     def bury(self, pid: int, status: int) -> None:
-        """Forget an init that has ended."""
+        """Forget an init that has ended; or a tracer, without which its sandbox must not live."""
+        if pid in self.tracers:
+            traced = self.tracers.pop(pid)
+            if status and traced in self.children:
+                os.kill(traced, _signal.SIGKILL)  # ours and not reaped yet, so the number is still its own
+            return
         self.children.discard(pid)
         group = self.groups.pop(pid, None)
         # Who was killed may leave a supervisor that still wants to read why; it removes the cgroup then.
@@ -568,33 +579,3 @@ def _give_pipes(fds: list[int]) -> None:
 def _close_all(fds: list[int]) -> None:
     while fds:
         os.close(fds.pop())
-
-
-def _is_host_root() -> bool:
-    """Whether this is root of the initial user namespace with its capabilities; only then 0 inside must not be 0."""
-    with open("/proc/self/uid_map", "rb") as maps:
-        whole = maps.read().split() == [b"0", b"0", b"4294967295"]
-    if not whole or os.geteuid() != 0:
-        return False
-    with open("/proc/self/status", "rb") as status:
-        for line in status:
-            if line.startswith(b"CapEff:"):
-                return bool(int(line.split()[1], 16) >> 21 & 1)  # CAP_SYS_ADMIN of <linux/capability.h>
-    return False
-
-
-def _identity_namespace(kernel: Kernel) -> int:
-    """A user namespace whose map shows the caller's id 0 as inside-root's host id; only its descriptor is used."""
-    ours, theirs = channel.pair()
-    pid = kernel.clone3(syscalls.CLONE_NEWUSER, _signal.SIGCHLD)
-    if pid == 0:
-        os.close(ours)
-        os.read(theirs, 1)
-        os._exit(0)
-    os.close(theirs)
-    try:
-        root.map_identity(0, SANDBOX_ID, SANDBOX_ID, pid)
-        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(ours)
-        os.waitpid(pid, 0)

@@ -115,6 +115,7 @@ def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None, picture
                 stderr=stderr,
                 list_outputs=parsed.given("json") or pictures is not None,
                 timeline=pictures is not None or progress is not None,
+                trace=_trace_level(parsed),
             )
             with session:
                 session.wake_by(interrupts.fd)
@@ -130,6 +131,13 @@ def _hermetic(parsed: Parsed, asked: Request, launcher: Launcher | None, picture
     if pictures is not None:
         pictures.draw(result, asked, [step.describe() for step in executor.plan().steps])
     return result
+
+
+def _trace_level(parsed: Parsed) -> str:
+    level = parsed.last("trace") or "auto"
+    if level not in ("auto", "off", "network", "full"):
+        raise UsageError(f"--trace {level}: there is no such level", hint="off, network, full or auto")
+    return "off" if level == "auto" else level
 
 
 def _progress(parsed: Parsed) -> Progress | None:
