@@ -362,6 +362,7 @@ def test_what_a_daemon_does_until_the_end_is_recorded(trace: Callable[..., Execu
 
 
 def tracers(launcher: Launcher) -> set[int]:
+    launcher.ensure()
     found = set()
     for pid in descendants(launcher.pid):
         try:
@@ -378,7 +379,7 @@ def start(launcher: Launcher, *argv: str) -> Sandbox:
 
 
 def test_the_sandbox_dies_with_its_tracer(launcher: Launcher) -> None:
-    assert tracers(launcher) == set()
+    assert until(lambda: tracers(launcher) == set())
     with start(launcher, "sh", "-c", "trap '' TERM; while :; do sleep 60; done") as session:
         (tracer,) = tracers(launcher)
         os.kill(tracer, signal.SIGKILL)
@@ -389,6 +390,7 @@ def test_the_sandbox_dies_with_its_tracer(launcher: Launcher) -> None:
 
 
 def test_no_tracer_is_left_when_the_session_is_dropped(launcher: Launcher) -> None:
+    assert until(lambda: tracers(launcher) == set())
     session = start(launcher, "sleep", "60")
     assert len(tracers(launcher)) == 1
 
