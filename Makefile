@@ -10,13 +10,13 @@ SCRIPTS := scripts/make-venv .ci/run examples/demo/demo.sh
 # offer, and not checked. tests/architecture/test_platforms.py holds the lists to what modules import.
 LINUX_ONLY := \
 	--exclude '/_bldr_launcher/(__main__|cgroup|channel|init|landlock|landlock_init|landlock_server|landlock_steps|overlay|root)\.py$$' \
-	--exclude '/_bldr_launcher/(attributes|descendants|forked|mountinfo|ownership|policy|scratch|server|steps|syscalls)\.py$$' \
+	--exclude '/_bldr_launcher/(attributes|descendants|forked|mountinfo|ownership|policy|scratch|server|steps|syscalls|trace_paths|tracer)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(backend|cgroup|duplicate|failures|guarantees|ladder|launcher|limits|prepared|probe|processes|running|trials)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial|scope|spawning)\.py$$' \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
 	--exclude '/bldr/(cli/unconfined|execution/(loop|monitor|timeout))\.py$$'
 POSIX_ONLY := \
-	--exclude '/_bldr_launcher/(pseudofile|seccomp)\.py$$' \
+	--exclude '/_bldr_launcher/(pseudofile|seccomp|trace_calls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
 	--exclude '/bldr/execution/(relay|session|streams)\.py$$' \
 	--exclude '/bldr/cli/(pictures|run|settings|shell)\.py$$' \

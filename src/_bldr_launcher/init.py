@@ -10,6 +10,7 @@ Messages, all in the format of ``wire``::
                            "absent"  errno, path                           the command cannot be executed
                            "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
                                      descriptors: pidfd of init [, terminal]
+       tracer → init       filter, where calls are traced; answered with "listener", and at the end "over" (tracer.py)
     3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB (0: perhaps only our own),
                                      blocks read, blocks written, context switches, processes and threads started
                                      (-1: unknown), those that it left
@@ -28,7 +29,7 @@ import resource
 import select
 import struct
 
-from _bldr_launcher import channel, steps, syscalls, wire
+from _bldr_launcher import channel, seccomp, steps, syscalls, wire
 from _bldr_launcher import root as root_
 
 TYPE_CHECKING = False
@@ -89,7 +90,7 @@ class Request:
         limits: list[tuple[bytes, bytes, bytes]],
     ) -> None:
         self.uid = uid
-        self.flags = flags  # set of b"terminal", b"host-proc"
+        self.flags = flags  # set of b"terminal", b"host-proc", b"trace-network", b"trace-full"
         self.scratch = scratch
         self.steps = step_fields
         self.cwd = cwd
@@ -101,6 +102,11 @@ class Request:
     def refused(self) -> frozenset[bytes]:
         """What of ``fork`` and ``exec`` is refused to the command, see policy.py."""
         return frozenset([word for step in self.steps if step[0] == b"refuse" for word in step[1:]])
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether a tracer watches the command."""
+        return b"trace-full" in self.flags or b"trace-network" in self.flags
 
     @staticmethod
     def parse(data: bytes) -> Request:
@@ -184,7 +190,7 @@ def main(
         if failure is not None:
             send(status, failure.report)
         elif state is not None:
-            _live(request, streams, status, state)
+            _live(request, streams, (status, link), state)
             if grouped:
                 channel.receive(status, 1)  # until the supervisor has read the cgroup's numbers, and closes its end
     except BrokenPipeError:
@@ -212,9 +218,9 @@ def confession(error: BaseException) -> list[bytes]:
     return [b"failed", b"-1", b"internal", b"0", os.fsencode(text)]
 
 
-def _guarded(step: int, operation: bytes, call: Callable[..., Answer], *arguments: object) -> Answer:
+def _guarded(step: int, operation: bytes, call: Callable[..., Answer], *arguments: object, **options: object) -> Answer:
     try:
-        return call(*arguments)
+        return call(*arguments, **options)
     except OSError as error:
         raise StepError(step, operation, error) from error
 
@@ -222,7 +228,7 @@ def _guarded(step: int, operation: bytes, call: Callable[..., Answer], *argument
 def _prepare(link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kernel: Kernel) -> steps.State:
     """Do everything that does not depend on the request."""
     kernel.prctl(syscalls.PR_SET_NAME, b"bldr-init")
-    close_all_but(link, kernel)
+    close_all_but(link, kernel=kernel)
     if identity is None:
         if os.read(link, 1) != b"m":
             os._exit(0)
@@ -255,25 +261,28 @@ def _take_identity() -> None:
     os.setresuid(inside, inside, inside)
 
 
-def close_all_but(keep: int, kernel: Kernel = syscalls) -> None:
-    """Close every descriptor above stderr except one: a leaked directory would be a way out of the sandbox.
+def close_all_but(*keep: int, kernel: Kernel = syscalls) -> None:
+    """Close every descriptor above stderr except some: a leaked directory would be a way out of the sandbox.
 
     Args:
-        keep: A descriptor above 2.
+        keep: Descriptors above 2.
         kernel: The system calls; a test puts one that fails in its place.
 
     Raises:
         OSError: close_range(2) fails for another reason than that the kernel or a filter lacks it.
     """
     try:
-        if keep > 3:
-            kernel.close_range(3, keep - 1)
-        kernel.close_range(keep + 1, 0xFFFFFFFF)
+        first = 3
+        for fd in sorted(keep):
+            if fd > first:
+                kernel.close_range(first, fd - 1)
+            first = fd + 1
+        kernel.close_range(first, 0xFFFFFFFF)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EPERM):
             raise
         for name in os.listdir("/proc/self/fd"):
-            if int(name) > 2 and int(name) != keep:
+            if int(name) > 2 and int(name) not in keep:
                 try:
                     os.close(int(name))
                 except OSError:
@@ -311,6 +320,8 @@ def _set_up(request: Request, state: steps.State, link: int, kernel: Kernel) -> 
         except OSError as error:
             raise StepError(number, operation, error) from error
     _guarded(-1, b"chdir", os.chdir, request.cwd)
+    if request.is_traced:
+        _guarded(-1, b"trace", _let_trace, request, link, kernel)
 
 
 class _Trees:
@@ -341,8 +352,9 @@ class _Trees:
         return self._ready.pop()
 
 
-def _live(request: Request, streams: list[int], status: int, state: steps.State) -> None:
-    """Start the command, then wait for signals until it ends."""
+def _live(request: Request, streams: list[int], ends: tuple[int, int], state: steps.State) -> None:
+    """Start the command, then wait for signals until it ends. ``ends`` are the sockets to supervisor and tracer."""
+    status, link = ends
     if _is_forsaken(status):
         return
     terminal = open_terminal() if b"terminal" in request.flags else None
@@ -372,7 +384,33 @@ def _live(request: Request, streams: list[int], status: int, state: steps.State)
     if ended is not None:
         refused = [] if referee is None else referee.report()
         report = end_report(*ended, forked=referee is not None, started=_started_since(pid), refused=refused)
+        if request.is_traced:
+            channel.send(link, b"over")
         send(status, report)
+
+
+def _let_trace(request: Request, link: int, kernel: Kernel) -> None:
+    """Put the filter that the tracer sends on this process, and with it on the command; give the listener in return.
+
+    What is executed first is told as well: until then the command's process shares our memory, which nobody may read.
+
+    Raises OSError: EBUSY where somebody around this sandbox listens already; EPIPE when the tracer is gone.
+    """
+    program, _ = channel.receive(link, wire.LARGEST_INLINE)
+    if not program:
+        raise OSError(errno.EPIPE, "the tracer is gone")
+    # From the filter on, each call that names a path waits for the tracer, which waits for the listener.
+    try:
+        path = _executable(request)
+    except OSError:
+        path = request.argv[0]  # it will fail, and that is reported then
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    listener = seccomp.install_with_listener(program, kernel)
+    try:
+        channel.send(link, wire.pack([b"listener", path]), [listener, root])
+    finally:
+        os.close(listener)
+        os.close(root)
 
 
 def _started_since(first: int) -> int:
@@ -438,7 +476,7 @@ def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | Non
     The session is set before the file actions, so a terminal that is opened as stdin becomes the controlling one.
     """
     env = dict(item.split(b"=", 1) for item in request.env)
-    path = find_executable(request.argv[0], env.get(b"PATH", SEARCH_PATH))
+    path = _executable(request)
     _, stdin, stdout, stderr = streams
     actions: list[tuple[object, ...]]
     if terminal is None:
@@ -452,6 +490,12 @@ def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | Non
         )
     except FileNotFoundError as error:  # it was there a moment ago; its loader, or what its first line names, is not
         raise OSError(errno.ELIBACC, "no interpreter", os.fsdecode(path)) from error
+
+
+def _executable(request: Request) -> bytes:
+    """Find the command of a request; for the errors see :func:`find_executable`."""
+    env = dict(item.split(b"=", 1) for item in request.env)
+    return find_executable(request.argv[0], env.get(b"PATH", SEARCH_PATH))
 
 
 def find_executable(name: bytes, search_path: bytes, is_shown: Callable[[bytes], bool] = os.path.lexists) -> bytes:

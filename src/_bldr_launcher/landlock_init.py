@@ -38,7 +38,7 @@ def main(link: int, launcher: int, kernel: Kernel = syscalls) -> NoReturn:
     temps: list[bytes] = []
     try:
         kernel.prctl(syscalls.PR_SET_NAME, b"bldr-init")
-        init.close_all_but(link, kernel)
+        init.close_all_but(link, kernel=kernel)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, (*init.FORWARDED, _signal.SIGCHLD, wire.ENDING))
         kernel.empty_capability_sets()
         kernel.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)

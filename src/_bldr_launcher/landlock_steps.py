@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 
-from _bldr_launcher import landlock, policy, seccomp, steps, syscalls
+from _bldr_launcher import landlock, seccomp, steps, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def filter_(state: Confinement) -> None:
     state.kernel.install_filter(seccomp.userns_filter())
     state.kernel.install_filter(seccomp.sandbox_filter(mounts=False, chown_succeeds=False))
     state.kernel.install_filter(seccomp.shared_host_filter())
-    listener = policy.install_with_listener(seccomp.attributes_filter(state.refused), state.kernel)
+    listener = seccomp.install_with_listener(seccomp.attributes_filter(state.refused), state.kernel)
     try:
         state.give_listener(listener)
     finally:

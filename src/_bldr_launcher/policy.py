@@ -13,7 +13,7 @@ import errno
 import os
 import time
 
-from _bldr_launcher import seccomp, syscalls
+from _bldr_launcher import seccomp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from _bldr_launcher.kernel import Kernel
 
-__all__ = ["Referee", "install", "install_with_listener", "try_refused"]
+__all__ = ["Referee", "install", "try_refused"]
 
 LONGEST_ARGUMENTS = 1024  # bytes that are told of a command line
 
@@ -93,26 +93,12 @@ def install(refused: frozenset[bytes], kernel: Kernel) -> int:
         OSError: EBUSY when somebody listens already, and executions have to be refused.
     """
     try:
-        return install_with_listener(seccomp.policy_filter(refused), kernel)
+        return seccomp.install_with_listener(seccomp.policy_filter(refused), kernel)
     except OSError as error:
         if error.errno != errno.EBUSY or b"exec" in refused:
             raise
     kernel.install_filter(seccomp.policy_filter(refused, action=seccomp.ERRNO | errno.EPERM))
     return -1
-
-
-def install_with_listener(program: bytes, kernel: Kernel) -> int:
-    """Install a filter; return the descriptor of its listener.
-
-    Once received, a call waits for its answer whatever signals come: Go sends itself many, and would ask again.
-    """
-    flags = syscalls.SECCOMP_FILTER_FLAG_NEW_LISTENER
-    try:
-        return kernel.install_filter(program, flags | syscalls.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # before Linux 5.19
-            raise
-        return kernel.install_filter(program, flags)
 
 
 def try_refused(refused: frozenset[bytes]) -> None:

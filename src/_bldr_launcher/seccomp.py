@@ -11,10 +11,14 @@ import errno
 import os
 import struct
 
+from _bldr_launcher import syscalls
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
     from typing import TypeAlias
+
+    from _bldr_launcher.kernel import Kernel
 
     Rule: TypeAlias = tuple[str, int] | tuple[str, int, int, tuple[int, ...]]
 
@@ -23,6 +27,8 @@ __all__ = [
     "assemble",
     "attributes_filter",
     "base_filter",
+    "install_with_listener",
+    "instruction",
     "policy_filter",
     "sandbox_filter",
     "shared_host_filter",
@@ -106,7 +112,8 @@ SAME_ID = 0xFFFFFFFF  # chown(2): -1 leaves the id as it is
 EVERYBODY = 0xFFFFFFFF  # kill(2): -1 is every process that the caller may signal
 
 
-def _instruction(code: int, k: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
+def instruction(code: int, k: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
+    """Return one ``struct sock_filter``; jumps count the instructions to skip."""
     return struct.pack("<HBBI", code, jump_true, jump_false, k)
 
 
@@ -128,28 +135,28 @@ def assemble(rules: Sequence[Rule], machine: str) -> bytes:
     """
     numbers = {**SHARED_NUMBERS, **NUMBERS[machine]}
     program = [
-        _instruction(LD, ARCH_OFFSET),
-        _instruction(JEQ, ARCHITECTURES[machine], 1, 0),
-        _instruction(RET, ERRNO | errno.ENOSYS),  # 32-bit programs see a kernel without any system call
-        _instruction(LD, NR_OFFSET),
+        instruction(LD, ARCH_OFFSET),
+        instruction(JEQ, ARCHITECTURES[machine], 1, 0),
+        instruction(RET, ERRNO | errno.ENOSYS),  # 32-bit programs see a kernel without any system call
+        instruction(LD, NR_OFFSET),
     ]
     if machine == "x86_64":
-        program += [_instruction(JGE, X32_SYSCALL_BIT, 0, 1), _instruction(RET, ERRNO | errno.ENOSYS)]
+        program += [instruction(JGE, X32_SYSCALL_BIT, 0, 1), instruction(RET, ERRNO | errno.ENOSYS)]
     for rule in rules:
         name, action = rule[:2]
         if name not in numbers:
             continue
         if len(rule) == 2:
-            body = [_instruction(RET, action)]
+            body = [instruction(RET, action)]
         else:
             argument, values = rule[2:]
-            body = [_instruction(LD, ARGS_OFFSET + 8 * argument)]
+            body = [instruction(LD, ARGS_OFFSET + 8 * argument)]
             for place, item in enumerate(values):
                 left = len(values) - place - 1  # to the RET, or past it from the last comparison
-                body.append(_instruction(JEQ, item, left, 0 if left else 1))
-            body += [_instruction(RET, action), _instruction(RET, ALLOW)]
-        program += [_instruction(JEQ, numbers[name], 0, len(body)), *body]
-    program.append(_instruction(RET, ALLOW))
+                body.append(instruction(JEQ, item, left, 0 if left else 1))
+            body += [instruction(RET, action), instruction(RET, ALLOW)]
+        program += [instruction(JEQ, numbers[name], 0, len(body)), *body]
+    program.append(instruction(RET, ALLOW))
     return b"".join(program)
 
 
@@ -204,10 +211,10 @@ def userns_filter(machine: str | None = None) -> bytes:
     numbers = {**SHARED_NUMBERS, **NUMBERS[machine]}
     program = assemble([("clone3", ERRNO | errno.ENOSYS)], machine)[:-8]
     for name in ("clone", "unshare"):
-        program += _instruction(JEQ, numbers[name], 0, 4) + _instruction(LD, ARGS_OFFSET)
-        program += _instruction(JSET, CLONE_NEWUSER, 0, 1) + _instruction(RET, ERRNO | errno.ENOSPC)
-        program += _instruction(RET, ALLOW)
-    return program + _instruction(RET, ALLOW)
+        program += instruction(JEQ, numbers[name], 0, 4) + instruction(LD, ARGS_OFFSET)
+        program += instruction(JSET, CLONE_NEWUSER, 0, 1) + instruction(RET, ERRNO | errno.ENOSPC)
+        program += instruction(RET, ALLOW)
+    return program + instruction(RET, ALLOW)
 
 
 def shared_host_filter(machine: str = "") -> bytes:
@@ -236,9 +243,9 @@ def shared_host_filter(machine: str = "") -> bytes:
     ]
     rules += [(name, ERRNO | errno.ENOSYS) for name in SHARED_IPC]
     program = assemble(rules, machine)[:-8]
-    program += _instruction(JEQ, NUMBERS[machine]["prlimit64"], 0, 3) + _instruction(LD, ARGS_OFFSET)
-    program += _instruction(JEQ, 0, 1, 0) + _instruction(RET, ERRNO | errno.EPERM)
-    return program + _instruction(RET, ALLOW)
+    program += instruction(JEQ, NUMBERS[machine]["prlimit64"], 0, 3) + instruction(LD, ARGS_OFFSET)
+    program += instruction(JEQ, 0, 1, 0) + instruction(RET, ERRNO | errno.EPERM)
+    return program + instruction(RET, ALLOW)
 
 
 def policy_filter(refused: Container[bytes], *, action: int = USER_NOTIF, machine: str = "") -> bytes:
@@ -258,23 +265,37 @@ def policy_filter(refused: Container[bytes], *, action: int = USER_NOTIF, machin
         KeyError: No numbers are known for the machine.
     """
     machine = machine or os.uname().machine
-    return assemble([], machine)[:-8] + _policy_block(refused, action, machine) + _instruction(RET, ALLOW)
+    return assemble([], machine)[:-8] + _policy_block(refused, action, machine) + instruction(RET, ALLOW)
 
 
 def _policy_block(refused: Container[bytes], action: int, machine: str) -> bytes:
     numbers = {**SHARED_NUMBERS, **NUMBERS[machine]}
     block = b""
     if b"fork" in refused:
-        block += _instruction(JEQ, numbers["clone3"], 0, 1) + _instruction(RET, ERRNO | errno.ENOSYS)
+        block += instruction(JEQ, numbers["clone3"], 0, 1) + instruction(RET, ERRNO | errno.ENOSYS)
         for name in ("fork", "vfork"):
             if name in numbers:
-                block += _instruction(JEQ, numbers[name], 0, 1) + _instruction(RET, action)
-        block += _instruction(JEQ, numbers["clone"], 0, 4) + _instruction(LD, ARGS_OFFSET)
-        block += _instruction(JSET, CLONE_THREAD, 1, 0) + _instruction(RET, action) + _instruction(RET, ALLOW)
+                block += instruction(JEQ, numbers[name], 0, 1) + instruction(RET, action)
+        block += instruction(JEQ, numbers["clone"], 0, 4) + instruction(LD, ARGS_OFFSET)
+        block += instruction(JSET, CLONE_THREAD, 1, 0) + instruction(RET, action) + instruction(RET, ALLOW)
     if b"exec" in refused:
         for name in EXECUTING:
-            block += _instruction(JEQ, numbers[name], 0, 1) + _instruction(RET, action)
+            block += instruction(JEQ, numbers[name], 0, 1) + instruction(RET, action)
     return block
+
+
+def install_with_listener(program: bytes, kernel: Kernel) -> int:
+    """Install a filter; return the descriptor of its listener.
+
+    Once received, a call waits for its answer whatever signals come: Go sends itself many, and would ask again.
+    """
+    flags = syscalls.SECCOMP_FILTER_FLAG_NEW_LISTENER
+    try:
+        return kernel.install_filter(program, flags | syscalls.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # before Linux 5.19
+            raise
+        return kernel.install_filter(program, flags)
 
 
 def attributes_filter(refused: Container[bytes] = (), *, machine: str = "") -> bytes:
@@ -297,7 +318,7 @@ def attributes_filter(refused: Container[bytes] = (), *, machine: str = "") -> b
     rules += [(name, ERRNO | errno.ENOSYS) for name in ("setxattrat", "removexattrat", "file_setattr")]
     rules.append(("ioctl", ERRNO | errno.ENOTTY, 1, (FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR)))
     machine = machine or os.uname().machine
-    return assemble(rules, machine)[:-8] + _policy_block(refused, USER_NOTIF, machine) + _instruction(RET, ALLOW)
+    return assemble(rules, machine)[:-8] + _policy_block(refused, USER_NOTIF, machine) + instruction(RET, ALLOW)
 
 
 _assembled: dict[tuple[bool, bool, str], bytes] = {}
@@ -312,8 +333,8 @@ def _assemble_sandbox_filter(*, mounts: bool, chown_succeeds: bool, machine: str
     body = b""
     for name, first in (("chown", 1), ("lchown", 1), ("fchown", 1), ("fchownat", 2)):
         if name in numbers:
-            body += _instruction(JEQ, numbers[name], 0, 8) + _chown_block(first)
-    return program[:-8] + body + _instruction(RET, ALLOW)
+            body += instruction(JEQ, numbers[name], 0, 8) + _chown_block(first)
+    return program[:-8] + body + instruction(RET, ALLOW)
 
 
 def _chown_block(first: int) -> bytes:
@@ -321,13 +342,13 @@ def _chown_block(first: int) -> bytes:
     uid, gid = ARGS_OFFSET + 8 * first, ARGS_OFFSET + 8 * (first + 1)
     return b"".join(
         (
-            _instruction(LD, uid),
-            _instruction(JEQ, 0, 1, 0),
-            _instruction(JEQ, SAME_ID, 0, 3),
-            _instruction(LD, gid),
-            _instruction(JEQ, 0, 2, 0),
-            _instruction(JEQ, SAME_ID, 1, 0),
-            _instruction(RET, ERRNO),
-            _instruction(RET, ALLOW),
+            instruction(LD, uid),
+            instruction(JEQ, 0, 1, 0),
+            instruction(JEQ, SAME_ID, 0, 3),
+            instruction(LD, gid),
+            instruction(JEQ, 0, 2, 0),
+            instruction(JEQ, SAME_ID, 1, 0),
+            instruction(RET, ERRNO),
+            instruction(RET, ALLOW),
         )
     )

@@ -126,6 +126,7 @@ class Launcher:
         self.kernel = kernel
         self.waiting: list[tuple[int, int]] = []  # (pid, descriptor of the socket) of inits without a request
         self.children: set[int] = set()
+        self.tracers: dict[int, int] = {}  # of an init
         self.place = place
         self.groups: dict[int, cgroup.Group] = {}  # of the inits that live in one
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
@@ -196,7 +197,7 @@ class Launcher:
                     self.prepare_ahead()
                 elif not self.serve_one():
                     return
-            if self.retired and not self.children:
+            if self.retired and not self.children and not self.tracers:
                 return
 
     def prepare_ahead(self) -> None:
@@ -290,6 +291,11 @@ class Launcher:
             return None
         try:
             self.send_trees(link, request)
+            if request.is_traced:
+                self.stage = b"trace"
+                from _bldr_launcher import tracer
+
+                self.tracers[tracer.start(link, fds[0], pid, request)] = pid
         except BaseException:
             os.close(link)
             raise
@@ -526,7 +532,12 @@ class Launcher:
             self.bury(pid, status)
 
     def bury(self, pid: int, status: int) -> None:
-        """Forget an init that has ended."""
+        """Forget an init that has ended; or a tracer, without which its sandbox must not live."""
+        if pid in self.tracers:
+            traced = self.tracers.pop(pid)
+            if status and traced in self.children:
+                os.kill(traced, _signal.SIGKILL)  # ours and not reaped yet, so the number is still its own
+            return
         self.children.discard(pid)
         group = self.groups.pop(pid, None)
         # Who was killed may leave a supervisor that still wants to read why; it removes the cgroup then.

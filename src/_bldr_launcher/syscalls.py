@@ -12,6 +12,7 @@ from __future__ import annotations
 import _ctypes
 import errno
 import os
+import struct
 from _ctypes import _SimpleCData
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ else:
 
 # The calls. Constants are read as attributes of the module; type checkers match what is listed with `kernel.Kernel`.
 __all__ = [
+    "Memory",
     "clone3",
     "close_range",
     "drop_bounding_set",
@@ -123,6 +125,8 @@ CAP_SETFCAP = 31
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
 SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1 << 5
+
+PAGE = 4096  # bytes; a larger one is a multiple
 
 # <linux/keyctl.h>
 KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -246,6 +250,7 @@ _capset = _raw("capset", _text, _text)
 _keyctl = _raw("keyctl", _int, _ulong, _ulong, _ulong, _ulong)
 _seccomp = _raw("seccomp", _uint, _uint, _pointer)
 _shmget = _raw("shmget", _int, _size, _int)
+_process_vm_readv = _function("process_vm_readv", _int, _pointer, _ulong, _pointer, _ulong, _ulong)
 _landlock_create_ruleset = _raw("landlock_create_ruleset", _text, _size, _uint)
 _landlock_add_rule = _raw("landlock_add_rule", _int, _int, _pointer, _uint)
 _landlock_restrict_self = _raw("landlock_restrict_self", _int, _uint)
@@ -272,6 +277,22 @@ class sock_fprog(_ctypes.Structure):
     """``struct sock_fprog`` of <linux/filter.h>."""
 
     _fields_ = (("len", _ushort), ("filter", _text))
+
+
+class iovec(_ctypes.Structure):
+    """``struct iovec`` of <bits/types/struct_iovec.h>, 16 bytes."""
+
+    _fields_ = (("iov_base", _ulong), ("iov_len", _size))
+
+
+class _iovecs(_ctypes.Array):  # type: ignore[type-arg]  # of three of them
+    _type_ = iovec
+    _length_ = 3
+
+
+class _page(_ctypes.Array):  # type: ignore[type-arg]  # of bytes
+    _type_ = type("_byte", (_Simple,), {"_type_": "B"})
+    _length_ = 4096
 
 
 class landlock_path_beneath_attr(_ctypes.Structure):
@@ -542,3 +563,37 @@ def landlock_restrict_self(ruleset_fd: int) -> None:
     """landlock_restrict_self(2)."""
     if _landlock_restrict_self(ruleset_fd, 0) < 0:
         raise _failure("landlock_restrict_self")
+
+
+class Memory:
+    """Reads the memory of other processes by process_vm_readv(2), into one buffer that is used again and again."""
+
+    __slots__ = ("_constants", "_data", "_pack", "_vectors")
+
+    def __init__(self) -> None:
+        self._data = bytearray(PAGE)
+        vectors = _iovecs()  # one here, two there: a page that is not there must not hide the one before it
+        vectors[0].iov_base = _ctypes.addressof(_page.from_buffer(self._data))
+        vectors[0].iov_len = PAGE
+        self._vectors = memoryview(vectors).cast("B")
+        self._pack = struct.Struct("<4Q").pack_into
+        here = _ctypes.addressof(vectors)
+        self._constants = _pointer(here), _ulong(1), _pointer(here + _ctypes.sizeof(iovec)), _ulong(2), _ulong(0)
+
+    def read(self, pid: int, address: int, size: int) -> bytes:
+        """Read up to a page; what is returned is shorter where nothing more is there."""
+        return bytes(self._data[: self._fill(pid, address, min(size, PAGE))])
+
+    def text(self, pid: int, address: int) -> bytes | None:
+        """Read up to a NUL byte; None when there is none within a page, or nothing at all."""
+        for size in (256, PAGE):
+            end = self._data.find(0, 0, self._fill(pid, address, size))
+            if end >= 0:
+                return bytes(self._data[:end])
+        return None
+
+    def _fill(self, pid: int, address: int, size: int) -> int:
+        first = min(PAGE - (address & (PAGE - 1)), size)
+        here, one, there, two, none = self._constants
+        self._pack(self._vectors, 16, address, first, (address + first) & 0xFFFFFFFFFFFFFFFF, size - first)
+        return max(0, _process_vm_readv(pid, here, one, there, one if first == size else two, none))

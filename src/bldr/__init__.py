@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bldr.model.result import Denial, ExecutionResult, ResourceUsage, Termination, Violation
     from bldr.model.spec import Access, HermeticSpecBuilder, SandboxSpec, SandboxSpecBuilder
     from bldr.model.timeline import PostMortem, ProcessRecord, ProcessSnapshot, Sample, Timeline
+    from bldr.model.trace import Trace, TracedProcess, TraceEvent, TraceLevel
 
 __all__ = [
     "Access",
@@ -99,6 +100,10 @@ __all__ = [
     "TimeLimitError",
     "Timeline",
     "TimeoutEnforcer",
+    "Trace",
+    "TraceEvent",
+    "TraceLevel",
+    "TracedProcess",
     "UnknownTargetError",
     "Verification",
     "Violation",
@@ -128,6 +133,7 @@ _HOMES = {
     "bldr.model.receipt": ("Guarantee", "GuaranteeRecord", "Receipt"),
     "bldr.model.result": ("Denial", "ExecutionResult", "ResourceUsage", "Termination", "Violation"),
     "bldr.model.timeline": ("PostMortem", "ProcessRecord", "ProcessSnapshot", "Sample", "Timeline"),
+    "bldr.model.trace": ("Trace", "TraceEvent", "TraceLevel", "TracedProcess"),
     "bldr.model.spec": ("Access", "HermeticSpecBuilder", "SandboxSpec", "SandboxSpecBuilder"),
 }
 

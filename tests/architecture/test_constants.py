@@ -9,7 +9,19 @@ from types import ModuleType
 
 import pytest
 
-from _bldr_launcher import attributes, init, landlock, root, seccomp, server, steps, syscalls
+from _bldr_launcher import (
+    attributes,
+    init,
+    landlock,
+    root,
+    seccomp,
+    server,
+    steps,
+    syscalls,
+    trace_calls,
+    trace_paths,
+    tracer,
+)
 from bldr.sandbox.linux import facts, trials
 
 pytestmark = [pytest.mark.needs("c-compiler", "kernel-headers")]
@@ -55,6 +67,20 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
     (attributes, "linux/fcntl.h", "AT_EMPTY_PATH"),
     (attributes, "linux/limits.h", "LONGEST_PATH=PATH_MAX"),
     (attributes, "sys/stat.h", "UTIME_NOW UTIME_OMIT"),
+    (
+        tracer,
+        "linux/seccomp.h",
+        (
+            "NOTIF_RECV=SECCOMP_IOCTL_NOTIF_RECV NOTIF_SEND=SECCOMP_IOCTL_NOTIF_SEND NOTIF_ID_VALID=SECCOMP_IOCTL_NOTIF_ID_VALID"
+            " NOTIF_SET_FLAGS=SECCOMP_IOCTL_NOTIF_SET_FLAGS FLAG_CONTINUE=SECCOMP_USER_NOTIF_FLAG_CONTINUE"
+            " FD_SYNC_WAKE_UP=SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP"
+        ),
+    ),
+    (tracer, "fcntl.h", "AT_FDCWD AT_SYMLINK_NOFOLLOW"),
+    (tracer, "sys/socket.h", "AF_UNIX AF_INET AF_INET6"),
+    (trace_calls, "linux/fcntl.h", "AT_EMPTY_PATH"),
+    (trace_paths, "linux/openat2.h", "RESOLVE_IN_ROOT"),
+    (trace_paths, "elf.h", "_PT_INTERP=PT_INTERP"),
     (seccomp, "linux/fs.h", "FS_IOC_SETFLAGS FS_IOC_FSSETXATTR"),
     (syscalls, "linux/keyctl.h", "KEYCTL_JOIN_SESSION_KEYRING"),
     (syscalls, "linux/landlock.h", "LANDLOCK_CREATE_RULESET_VERSION LANDLOCK_RULE_PATH_BENEATH"),
@@ -121,7 +147,10 @@ OWN = {
     seccomp: {"EVERYBODY", "X32_SYSCALL_BIT"},  # compared below: only the headers of x86 have it
     server: {"NAMESPACES", "SANDBOX_ID", "MESSAGES_UNDER_WAY"},
     steps: {"WALK"},
-    syscalls: set(),
+    syscalls: {"PAGE"},
+    trace_calls: {"ALLOW", "ARGS_OFFSET", "JEQ", "JSET", "LD", "RET", "USER_NOTIF", "_NEGATIVE"},  # of seccomp
+    trace_paths: {"_DEEPEST", "_HEAD", "_LOOK", "_RESOLVE"},
+    tracer: {"LARGEST_RECORDING", "NAMES_PORT", "_BUFFERED", "_MOST_ARGV", "_MOST_THREADS", "_MOST_WORDS", "_SLASH"},
 }
 
 # Newer than the oldest headers that the suite is run with: compared where the header has it (Linux 5.19 to 6.17).
@@ -137,13 +166,16 @@ MAY_BE_MISSING = {
     "__NR_removexattrat",
     "__NR_file_setattr",
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+    "SECCOMP_IOCTL_NOTIF_SET_FLAGS",
+    "SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP",
 }
 
 
 def evaluate(expressions: dict[str, str], header: str, directory: Path) -> dict[str, int]:
     """Compile a program that prints the value of each C expression; what the header lacks and may lack is left out."""
     lines = [
-        "#define __ARCH_WANT_SYS_CLONE3",  # as <asm/unistd.h> of aarch64 does before it includes the generic one
+        # As <asm/unistd.h> of aarch64 does before it includes the generic one.
+        *(f"#define __ARCH_WANT_{what}" for what in ("SYS_CLONE3", "RENAMEAT", "NEW_STAT")),
         *(f"#include <{name}>" for name in (header, "linux/ioctl.h", "stddef.h", "stdio.h")),
         "int main(void) {",
     ]
@@ -185,6 +217,7 @@ def test_every_constant_is_compared_or_our_own() -> None:
 STRUCTS = [
     (syscalls.mount_attr, "linux/mount.h", "attr_set attr_clr propagation userns_fd", 32),
     (syscalls.open_how, "linux/openat2.h", "flags mode resolve", 24),
+    (syscalls.iovec, "sys/uio.h", "iov_base iov_len", 2 * ctypes.sizeof(ctypes.c_void_p)),
     (syscalls.sock_fprog, "linux/filter.h", "len filter", 2 * ctypes.sizeof(ctypes.c_void_p)),
     (syscalls.landlock_path_beneath_attr, "linux/landlock.h", "allowed_access parent_fd", 12),
     (
@@ -276,6 +309,8 @@ def numbers_of(machine: str) -> dict[str, int]:
         everywhere,
         seccomp.NUMBERS[machine],
         seccomp.SHARED_NUMBERS,
+        trace_calls.NUMBERS[machine],
+        trace_calls.SHARED_NUMBERS,
         {"getppid": trials._GETPPID[machine]},
     ]
     together: dict[str, int] = {}

@@ -38,12 +38,12 @@ def filter_() -> None:
     rules.append(("clone3", seccomp.ERRNO | errno.ENOSYS))
     program = seccomp.assemble(rules, machine)[:-8]
     clone = seccomp.NUMBERS[machine]["clone"]
-    program += seccomp._instruction(seccomp.JEQ, clone, 0, 3)
-    program += seccomp._instruction(seccomp.LD, seccomp.ARGS_OFFSET)
-    program += seccomp._instruction(seccomp.JSET, CLONE_NEW, 0, 1)
-    program += seccomp._instruction(seccomp.RET, seccomp.ERRNO | errno.EPERM)
+    program += seccomp.instruction(seccomp.JEQ, clone, 0, 3)
+    program += seccomp.instruction(seccomp.LD, seccomp.ARGS_OFFSET)
+    program += seccomp.instruction(seccomp.JSET, CLONE_NEW, 0, 1)
+    program += seccomp.instruction(seccomp.RET, seccomp.ERRNO | errno.EPERM)
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    syscalls.install_filter(program + seccomp._instruction(seccomp.RET, seccomp.ALLOW))
+    syscalls.install_filter(program + seccomp.instruction(seccomp.RET, seccomp.ALLOW))
 
 
 if __name__ == "__main__":

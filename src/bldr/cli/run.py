@@ -119,6 +119,7 @@ def _hermetic(
                 stderr=stderr,
                 list_outputs=parsed.given("json") or pictures is not None,
                 timeline=pictures is not None or progress is not None,
+                trace=_trace_level(parsed),
             )
             with session:
                 session.wake_by(interrupts.fd)
@@ -153,6 +154,13 @@ def waited(session: Sandbox) -> ExecutionResult:
     except AuditError as error:
         complain(error)
         return session.wait()
+
+
+def _trace_level(parsed: Parsed) -> str:
+    level = parsed.last("trace") or "auto"
+    if level not in ("auto", "off", "network", "full"):
+        raise UsageError(f"--trace {level}: there is no such level", hint="off, network, full or auto")
+    return "off" if level == "auto" else level
 
 
 def _progress(parsed: Parsed) -> Progress | None:

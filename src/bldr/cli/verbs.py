@@ -172,6 +172,14 @@ RUN = Verb(
     options=(
         *_SANDBOX,
         AUDIT_LOG,
+        Option(
+            "trace",
+            "record what the command does: nothing (off), programs and connections (network), files as well (full);"
+            " auto (default) is off here",
+            metavar="LEVEL",
+            group="Report",
+            choices=("auto", "off", "network", "full"),
+        ),
         Option("json", "write the result, with its receipt, to FILE", metavar="FILE", group="Report", completes="file"),
         Option(
             "report",

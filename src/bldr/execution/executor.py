@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from bldr.audit.log import AuditLog
     from bldr.execution.streams import Sink, Source
     from bldr.model.limits import Duration, ResourceLimits
-    from bldr.model.result import ExecutionResult
+    from bldr.model.result import Denial, ExecutionResult
     from bldr.model.spec import SandboxSpec
+    from bldr.model.trace import Trace
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.linux.plan import Plan
-    from bldr.sandbox.protocol import Backend
+    from bldr.sandbox.protocol import Backend, Recording
 
 __all__ = ["HermeticExecutor"]
 
@@ -117,6 +118,7 @@ class HermeticExecutor:
         capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
         list_outputs: bool = True,
         timeline: bool = False,
+        trace: str = "off",
     ) -> ExecutionResult:
         """Run a command and wait for its end.
 
@@ -135,6 +137,8 @@ class HermeticExecutor:
                 ``None`` keeps everything.
             list_outputs: Whether the result names the files in O.
             timeline: Whether the result tells what the command used over time, sampled ten times a second.
+            trace: What the result tells of what the command did: nothing (``off``), programs and connections
+                (``network``), or files as well (``full``). See docs/trace.md for what each costs.
 
         Raises:
             InvalidCommandError: The command, the directory or a stream cannot be used. Nothing ran.
@@ -159,6 +163,7 @@ class HermeticExecutor:
             capture_limit=capture_limit,
             list_outputs=list_outputs,
             timeline=timeline,
+            trace=trace,
         )
         with session:
             try:
@@ -186,6 +191,7 @@ class HermeticExecutor:
         capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
         list_outputs: bool = True,
         timeline: bool = False,
+        trace: str = "off",
     ) -> ExecutionResult:
         """Run a command without blocking the event loop; see :meth:`execute`. Cancelling the task kills the command."""
         from bldr.execution.background import run_in_background
@@ -204,6 +210,7 @@ class HermeticExecutor:
                 capture_limit=capture_limit,
                 list_outputs=list_outputs,
                 timeline=timeline,
+                trace=trace,
             )
 
         return await run_in_background(begin)
@@ -224,6 +231,7 @@ class HermeticExecutor:
         pty: bool = False,
         list_outputs: bool = True,
         timeline: bool = False,
+        trace: str = "off",
     ) -> Sandbox:
         """Start a command and return the session; see :meth:`execute` for the arguments and the errors.
 
@@ -231,6 +239,10 @@ class HermeticExecutor:
         not used.
         """
         words = _checked_argv(argv)
+        if trace != "off":
+            from bldr.model.trace import TraceLevel
+
+            TraceLevel.checked(trace)
         directory = "/" if cwd is None else normalize(cwd, what="cwd")
         seconds = None if timeout is None else parse_duration(timeout, what="timeout")
         until = None if seconds is None else time.monotonic() + seconds
@@ -243,7 +255,7 @@ class HermeticExecutor:
         running = None
         try:
             running = backend.start(
-                words, directory, plumbing.streams, terminal=pty, until=until, silence=quiet is not None
+                words, directory, plumbing.streams, terminal=pty, until=until, silence=quiet is not None, trace=trace
             )
             plumbing.handed_over()
             return Sandbox(
@@ -259,6 +271,7 @@ class HermeticExecutor:
                 backend=running.backend,
                 outputs=self._list_outputs if list_outputs else tuple,
                 audit=self._audit,
+                interpret=None if trace == "off" else lambda recording: self._interpret(recording, trace),
             )
         except BaseException as error:  # Ctrl-C too: nothing may run that nobody holds
             if running is not None:
@@ -267,6 +280,13 @@ class HermeticExecutor:
             if self._audit is not None and isinstance(error, TimeLimitError):
                 self._audit.record_late_start(words, seconds)
             raise
+
+    def _interpret(self, recording: Recording, level: str) -> tuple[Trace, tuple[Denial, ...]]:
+        from bldr.trace.decode import decode
+        from bldr.trace.denials import denials
+
+        trace = decode(recording, level=level, isolated=self.spec.network.is_hermetic)
+        return trace, denials(trace, self.spec)
 
     def _limited(self, limits: ResourceLimits) -> Backend:
         from bldr.model.value import replace

@@ -16,14 +16,17 @@ from bldr.sandbox.protocol import Reading
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO, Self
+    from typing import BinaryIO, Self, TypeAlias
 
     from bldr.audit.log import AuditLog
     from bldr.execution.relay import Observer, Relay
     from bldr.execution.streams import Plumbing
     from bldr.model.limits import ResourceLimits
-    from bldr.model.result import Violation
-    from bldr.sandbox.protocol import Ended, Meter, RunningSandbox
+    from bldr.model.result import Denial, Violation
+    from bldr.model.trace import Trace
+    from bldr.sandbox.protocol import Ended, Meter, Recording, RunningSandbox
+
+    Interpret: TypeAlias = Callable[[Recording], tuple[Trace, tuple[Denial, ...]]]
 
 __all__ = ["Sandbox"]
 
@@ -57,6 +60,7 @@ class Sandbox:
         backend: str,
         outputs: Callable[[], tuple[str, ...]],
         audit: AuditLog | None = None,
+        interpret: Interpret | None = None,
     ) -> None:
         self._lock = _thread.RLock()  # a signal handler may come while the same thread holds it
         self._running = running
@@ -65,6 +69,7 @@ class Sandbox:
         self._backend = backend
         self._outputs = outputs
         self._audit = audit
+        self._interpret = interpret
         self._started_at = time.time()
         self._begun = time.monotonic()
         self._given_up = False
@@ -218,13 +223,14 @@ class Sandbox:
             if not self._finished() and until is not None and time.monotonic() >= until:
                 raise TimeoutError(f"the command {self._argv[0]!r} still runs after {timeout:g} s")
         self._drain(None)
+        recording = self._running.recording()
         self.close()
         if self._guard.error is not None:
             raise self._guard.error
         for relay in self._plumbing.relays:
             if relay.error is not None:
                 raise OSError(relay.error.errno, f"cannot pass the output on: {relay.error.strerror}") from relay.error
-        self._result = self._make_result(ended)
+        self._result = self._make_result(ended, recording)
         if self._audit is not None:
             self._audit.record_result(self._result)
         return self._result
@@ -359,7 +365,7 @@ class Sandbox:
             if used >= limits.cpu_time:  # else somebody sent the signal, or chose the status
                 self._guard.conclude("cpu_time", used, limits.cpu_time)
 
-    def _make_result(self, ended: Ended) -> ExecutionResult:
+    def _make_result(self, ended: Ended, recording: Recording | None) -> ExecutionResult:
         code, number = _exit_code(ended.status)
         guard = self._guard
         self._note_kernel_limits(ended, number)
@@ -369,6 +375,10 @@ class Sandbox:
         if termination in (Termination.TIMED_OUT, Termination.LIMIT_REACHED):
             code = ENDED_BY_BLDR
         captures = self._plumbing.captures
+        trace: Trace | None = None
+        denials: tuple[Denial, ...] = ()
+        if recording is not None and self._interpret is not None:
+            trace, denials = self._interpret(recording)
         return ExecutionResult(
             argv=self._argv,
             exit_code=code,
@@ -380,6 +390,8 @@ class Sandbox:
             stderr_dropped=captures["stderr"].dropped if "stderr" in captures else 0,
             usage=usage_of(ended, guard, self._wall),
             violations=guard.violations + _refused_to(ended),
+            denials=denials,
+            trace=trace,
             receipt=Receipt(self._running.records(), self._backend, self._running.notes()),
             output_files=self._outputs(),
             timeline=guard.timeline(),

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.model.receipt import GuaranteeRecord
     from bldr.model.timeline import PostMortem, Timeline
+    from bldr.model.trace import Trace, TraceEvent
 
 __all__ = ["Denial", "ExecutionResult", "ResourceUsage", "Termination", "Violation"]
 
@@ -150,7 +151,7 @@ class ExecutionResult:
         denials: What was blocked.
         receipt: What was enforced.
         output_files: The host paths of the files in O after the end, sorted, where the caller asked for them.
-        reads: The inside paths that were read, sorted, where they were traced.
+        trace: What the command did, where that was traced.
         timeline: What it did over time, where that was asked for or had to be watched.
         post_mortem: What was running when bldr ended it because of a timeout or a limit.
         started_at: Seconds since the epoch.
@@ -170,7 +171,7 @@ class ExecutionResult:
     denials: tuple[Denial, ...] = ()
     receipt: Receipt = Receipt()
     output_files: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
+    trace: Trace | None = None
     timeline: Timeline | None = None
     post_mortem: PostMortem | None = None
     started_at: float = 0.0
@@ -180,6 +181,31 @@ class ExecutionResult:
     def success(self) -> bool:
         """Whether the command ended by itself with status 0."""
         return self.exit_code == 0 and self.termination == Termination.EXITED
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The inside paths of the files that were read, sorted, where they were traced; see :class:`bldr.Trace`."""
+        return () if self.trace is None else self.trace.reads
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """The inside paths where something was looked for and nothing was, sorted, where they were traced."""
+        return () if self.trace is None else self.trace.probes
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The inside paths that were made or changed, sorted, where they were traced."""
+        return () if self.trace is None else self.trace.writes
+
+    @property
+    def executions(self) -> tuple[TraceEvent, ...]:
+        """The programs that were executed, in their order, where they were traced."""
+        return () if self.trace is None else self.trace.executions
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The addresses that were tried and the names that were asked for, sorted, where they were traced."""
+        return () if self.trace is None else self.trace.endpoints
 
     @property
     def hermetic(self) -> bool:
@@ -252,6 +278,7 @@ class ExecutionResult:
             "receipt": self.receipt.to_dict(),
             "output_files": [printable(path) for path in self.output_files],
             "reads": [printable(path) for path in self.reads],
+            "trace": None if self.trace is None else self.trace.to_dict(),
             "post_mortem": None if self.post_mortem is None else self.post_mortem.to_dict(),
             "started_at": self.started_at,
             "duration": self.duration,

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
             terminal: bool,
             until: float | None,
             silence: bool,
+            trace: str = "off",
         ) -> RunningSandbox:
             """Start a command."""
 
@@ -89,6 +90,9 @@ if TYPE_CHECKING:
         def kill(self) -> None:
             """End every process of the sandbox at once."""
 
+        def recording(self) -> Recording | None:
+            """Return what was traced; after the end of the command, before :meth:`close`."""
+
         def close(self) -> None:
             """Wait until no process is left, and remove the temps."""
 
@@ -106,7 +110,7 @@ if TYPE_CHECKING:
             """Return remarks for people."""
 
 
-__all__ = ["Ended", "ProcessReading", "Reading", "Refusal", "Streams"]
+__all__ = ["Ended", "ProcessReading", "Reading", "Recording", "Refusal", "Streams"]
 
 
 @value
@@ -168,6 +172,21 @@ class ProcessReading:
     cpu_time: float
     memory: int
     begun: float
+
+
+@value
+class Recording:
+    """What a tracer has recorded.
+
+    Args:
+        data: The records, as ``bldr.trace.decode`` reads them.
+        calls: How many calls it has looked at.
+        dropped: How many records did not fit.
+    """
+
+    data: bytes
+    calls: int = 0
+    dropped: int = 0
 
 
 @value

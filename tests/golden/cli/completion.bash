@@ -12,7 +12,7 @@ _bldr() {
     case "$verb" in
         run)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
-            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json --report --profile --progress"
+            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress"
             command=yes
             words="" ;;
         shell)
@@ -133,6 +133,8 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --audit-log)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
+        --trace)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "auto off network full" -- "$word")); return; fi ;;
         --json)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
         --report)

@@ -12,7 +12,7 @@ function __bldr_options_of
     for word in $words
         if test $skip = yes
             set skip no
-        else if contains -- $word -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json --report --profile --progress --kind --run --subject --since --until --last --expect
+        else if contains -- $word -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect
             set skip yes
         else if test $word = --; or not string match -q -- '-*' $word
             return 1
@@ -62,6 +62,7 @@ complete -c bldr -n '__bldr_options_of run' -l allow-userns -d 'let the command 
 complete -c bldr -n '__bldr_options_of run' -l require -x -d 'do not start unless this guarantee holds (and by this mechanism)'
 complete -c bldr -n '__bldr_options_of run' -l allow-degraded -x -d 'start even where these guarantees cannot be enforced; the receipt says so'
 complete -c bldr -n '__bldr_options_of run' -l audit-log -r -F -d 'append each violation and denial to FILE, see bldr audit'
+complete -c bldr -n '__bldr_options_of run' -l trace -x -a 'auto off network full' -d 'record what the command does: nothing (off), programs and connections (network), files as well (full); auto (default) is off here'
 complete -c bldr -n '__bldr_options_of run' -l json -r -F -d 'write the result, with its receipt, to FILE'
 complete -c bldr -n '__bldr_options_of run' -l report -r -F -d 'draw the run as a page that needs nothing but a browser: processes, memory, CPU, disk over time'
 complete -c bldr -n '__bldr_options_of run' -l profile -r -F -d 'write the run in the Chrome trace format, for Perfetto'
@@ -69,7 +70,7 @@ complete -c bldr -n '__bldr_options_of run' -l progress -x -a 'plain rich none' 
 complete -c bldr -n '__bldr_options_of run' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of run' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of run' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
+complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
 complete -c bldr -n '__bldr_options_of shell' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of shell' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
 complete -c bldr -n '__bldr_options_of shell' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
@@ -104,7 +105,7 @@ complete -c bldr -n '__bldr_options_of shell' -l audit-log -r -F -d 'append each
 complete -c bldr -n '__bldr_options_of shell' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of shell' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of shell' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
+complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
 complete -c bldr -n '__bldr_options_of plan' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of plan' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
 complete -c bldr -n '__bldr_options_of plan' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
@@ -137,7 +138,7 @@ complete -c bldr -n '__bldr_options_of plan' -l require -x -d 'do not start unle
 complete -c bldr -n '__bldr_options_of plan' -l allow-degraded -x -d 'start even where these guarantees cannot be enforced; the receipt says so'
 complete -c bldr -n '__bldr_options_of plan' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_options_of plan' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
+complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
 complete -c bldr -n '__bldr_verb doctor' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_verb doctor' -s h -l help -d 'show this page'
 complete -c bldr -n '__bldr_verb audit' -l kind -x -a 'filesystem-read filesystem-write network process limit timeout privilege other' -d 'only events of this kind'

@@ -60,6 +60,7 @@ _bldr() {
                 '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
                 '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
                 '--audit-log=[append each violation and denial to FILE, see bldr audit]:FILE:_files' \
+                '--trace=[record what the command does\: nothing (off), programs and connections (network), files as well (full); auto (default) is off here]:LEVEL:(auto off network full)' \
                 '--json=[write the result, with its receipt, to FILE]:FILE:_files' \
                 '--report=[draw the run as a page that needs nothing but a browser\: processes, memory, CPU, disk over time]:FILE.html:_files' \
                 '--profile=[write the run in the Chrome trace format, for Perfetto]:FILE.json:_files' \

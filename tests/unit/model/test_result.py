@@ -10,6 +10,7 @@ import pytest
 from bldr.errors import CommandFailedError, TimeLimitError
 from bldr.model.receipt import Guarantee, GuaranteeRecord, Receipt
 from bldr.model.result import Denial, ExecutionResult, ResourceUsage, Termination, Violation
+from bldr.model.trace import Trace, TraceEvent
 
 HERMETIC = Receipt(tuple(GuaranteeRecord(name, True, ("x",)) for name in Guarantee.PROFILE))
 
@@ -97,7 +98,7 @@ def test_a_result_becomes_json_whatever_bytes_are_in_it() -> None:
         violations=(Violation("memory", "too much", 2.0, 1.0),),
         denials=(Denial("read", "/etc/\udcfe", "not declared", 4),),
         output_files=("/w/out/\udcff",),
-        reads=("/w/a",),
+        trace=Trace("full", (), (TraceEvent("read", "/w/a", errno=0, entry="file", pid=7, time=0.5),), 9, 1),
         started_at=1.5,
         duration=2.5,
     )
@@ -140,6 +141,28 @@ def test_a_result_becomes_json_whatever_bytes_are_in_it() -> None:
         "receipt": {"hermetic": False, "backend": "", "guarantees": [], "notes": []},
         "output_files": ["/w/out/\\xff"],
         "reads": ["/w/a"],
+        "trace": {
+            "level": "full",
+            "calls": 9,
+            "dropped": 1,
+            "processes": [],
+            "events": [
+                {
+                    "kind": "read",
+                    "subject": "/w/a",
+                    "asked": "",
+                    "target": "",
+                    "call": "",
+                    "errno": 0,
+                    "entry": "file",
+                    "pid": 7,
+                    "time": 0.5,
+                    "own": False,
+                    "argv": [],
+                    "interpreters": [],
+                }
+            ],
+        },
         "post_mortem": None,
         "started_at": 1.5,
         "duration": 2.5,

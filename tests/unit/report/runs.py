@@ -10,6 +10,7 @@ from bldr.model.receipt import Guarantee, GuaranteeRecord, Receipt
 from bldr.model.result import Denial, ExecutionResult, ResourceUsage, Termination, Violation
 from bldr.model.spec import SandboxSpec, SandboxSpecBuilder
 from bldr.model.timeline import PostMortem, ProcessRecord, ProcessSnapshot, Sample, Timeline
+from bldr.model.trace import Trace, TraceEvent
 from bldr.report.html import Run
 
 __all__ = ["HOSTILE", "build_run", "hostile_run", "tiny_run"]
@@ -211,7 +212,7 @@ def hostile_run(processes: int = 20) -> Run:
                 (GuaranteeRecord(HOSTILE[0], True, (HOSTILE[1],), detail=HOSTILE[2]),), HOSTILE[3], HOSTILE
             ),
             output_files=tuple(f"/out/{word}" for word in HOSTILE) * processes,
-            reads=HOSTILE,
+            trace=Trace("full", (), tuple(TraceEvent("read", word, entry="file", argv=argv) for word in HOSTILE)),
             timeline=Timeline(0.1, samples, records),
             post_mortem=PostMortem(
                 1.0, tuple(ProcessSnapshot(n, n - 1, argv, word[0], 1, 1.0, word) for n, word in enumerate(HOSTILE))

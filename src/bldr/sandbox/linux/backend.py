@@ -31,6 +31,10 @@ __all__ = ["NAME", "LinuxBackend"]
 NAME = "linux-namespaces"
 _WITHOUT_OVERLAYS = (errno.EINVAL, errno.ENODEV, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EIO)
 """What a kernel or a file system without overlays for user namespaces says; anything else is a failure."""
+_TRACED = {
+    "network": ("traced: executions, connections and sockets that are bound, but no files (level network)",),
+    "full": ("traced: files, executions, connections and sockets that are bound (level full)",),
+}
 
 
 class LinuxBackend:
@@ -68,6 +72,7 @@ class LinuxBackend:
         terminal: bool,
         until: float | None,
         silence: bool,
+        trace: str = "off",
     ) -> LinuxSandbox:
         """Start a command.
 
@@ -78,6 +83,7 @@ class LinuxBackend:
             terminal: Give it a terminal of its own instead of the streams.
             until: Monotonic time when the wall-clock timeout passes, which the caller enforces from the start on.
             silence: Whether silence will end the command; for the receipt.
+            trace: ``off``, ``network`` or ``full``.
 
         Raises:
             SandboxSetupError: A step failed.
@@ -87,7 +93,7 @@ class LinuxBackend:
         """
         while True:
             try:
-                return self._start(argv, cwd, streams, terminal=terminal, until=until, silence=silence)
+                return self._start(argv, cwd, streams, terminal=terminal, until=until, silence=silence, trace=trace)
             except OverlayRefusedError as refusal:
                 # In this very place with these very file systems: nothing else says so for sure.
                 copied = {**self._prepared.copied, refusal.at: refusal.reason}
@@ -107,6 +113,7 @@ class LinuxBackend:
         terminal: bool,
         until: float | None,
         silence: bool,
+        trace: str,
     ) -> LinuxSandbox:
         prepared = self._prepared
         command = encode_command(os.fsencode(cwd), [os.fsencode(word) for word in argv], self._env)
@@ -115,6 +122,13 @@ class LinuxBackend:
             self.launcher.ensure()
             copies = prepared.copy_ahead(self.launcher.base)
         flags = (*self._flags, b"terminal") if terminal else self._flags
+        traced = trace != "off"
+        if traced:
+            if not (self.spec.process.allow_fork and self.spec.process.allow_exec):
+                from bldr.sandbox.linux.failures import trace_unavailable
+
+                raise trace_unavailable("what it may execute is decided by the one listener that the kernel allows")
+            flags = (*flags, b"trace-" + trace.encode())
 
         def payload(place: str) -> bytes:
             prepared.make(place, copies)
@@ -138,9 +152,10 @@ class LinuxBackend:
             receipt=lambda facts: guarantees.records(
                 self.spec, prepared.plan, facts, timeout=until is not None, silence=silence
             ),
-            notes=lambda facts: guarantees.notes(prepared.plan, facts),
+            notes=lambda facts: (*guarantees.notes(prepared.plan, facts), *_TRACED.get(trace, ())),
             backend=NAME,
             outputs=prepared.outputs if self.launcher.mode == "root" else None,
+            traced=traced,
         )
         sandbox.await_start(until)
         return sandbox

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bldr.errors import BldrError
     from bldr.sandbox.linux.steps import Step
 
-__all__ = ["setup_failure", "unavailable"]
+__all__ = ["setup_failure", "trace_unavailable", "unavailable"]
 
 
 def setup_failure(
@@ -39,6 +39,8 @@ def setup_failure(
             code="spec.cwd-invalid",
             hint="declare it, or choose another one with --cwd",
         )
+    if number < 0 and operation == "trace":
+        return trace_unavailable(_why_no_trace(code, text), code)
     if number < 0 and operation in stages_of_the_host:
         return unavailable(operation, code, text)
     step = steps[number].describe() if 0 <= number < len(steps) else step_of(operation)
@@ -66,6 +68,26 @@ def _hint(code: int) -> str:
     if code == errno.EBUSY:
         return "its system calls are listened to already, by a tracer or by a sandbox around this one"
     return ""
+
+
+def trace_unavailable(why: str, number: int = 0) -> BackendUnavailableError:
+    """Make the error of a trace that cannot be had, with its reason."""
+    return BackendUnavailableError(
+        f"cannot trace the command: {why}",
+        capability="trace",
+        step=step_of("trace"),
+        errno=number,
+        code="sandbox.trace-unavailable",
+        hint="leave the trace out: --trace off",
+    )
+
+
+def _why_no_trace(code: int, text: str) -> str:
+    import errno
+
+    if code == errno.EBUSY:
+        return "somebody around this sandbox listens to its system calls already, and the kernel allows one listener"
+    return text
 
 
 def unavailable(stage: str, number: int, text: str) -> BackendUnavailableError:

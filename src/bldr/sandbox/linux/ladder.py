@@ -57,15 +57,25 @@ class Ladder:
         return self._upper.plan if self._lower is None else self._lower.plan
 
     def start(
-        self, argv: tuple[str, ...], cwd: str, streams: Streams, *, terminal: bool, until: float | None, silence: bool
+        self,
+        argv: tuple[str, ...],
+        cwd: str,
+        streams: Streams,
+        *,
+        terminal: bool,
+        until: float | None,
+        silence: bool,
+        trace: str = "off",
     ) -> LinuxSandbox:
         """Start a command; see `bldr.sandbox.linux.backend.LinuxBackend.start` for arguments and errors."""
         if self._lower is None:
             try:
-                return self._upper.start(argv, cwd, streams, terminal=terminal, until=until, silence=silence)
+                return self._upper.start(
+                    argv, cwd, streams, terminal=terminal, until=until, silence=silence, trace=trace
+                )
             except BackendUnavailableError as error:
                 self._lower = self._descend(error)
-        return self._lower.start(argv, cwd, streams, terminal=terminal, until=until, silence=silence)
+        return self._lower.start(argv, cwd, streams, terminal=terminal, until=until, silence=silence, trace=trace)
 
     def watched_limits(self) -> ResourceLimits:
         """The limits that have to be looked after while a command runs."""

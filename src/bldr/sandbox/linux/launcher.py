@@ -96,7 +96,7 @@ class Status:
             try:
                 while (report := self.receive())[0]:
                     for number, fd in enumerate(report[1]):
-                        if number == 0:
+                        if number == 0 and report[0][0] == b"started":
                             end_process(fd, self.ending)
                         os.close(fd)
             except SandboxLostError:

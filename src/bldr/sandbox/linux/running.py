@@ -9,8 +9,8 @@ import time
 
 from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, SandboxSetupError, TimeLimitError
 from bldr.model.value import replace
-from bldr.sandbox.linux.launcher import end_process
-from bldr.sandbox.protocol import Ended, Refusal
+from bldr.sandbox.linux.launcher import await_ready, end_process
+from bldr.sandbox.protocol import Ended, Recording, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class LinuxSandbox:
         notes: Makes the remarks from the facts.
         backend: The name of the backend.
         outputs: Host paths of outputs that the launcher may have given to the sandbox's host id, by number of step.
+        traced: Whether its calls are traced.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class LinuxSandbox:
         notes: Callable[[Facts], tuple[str, ...]],
         backend: str,
         outputs: dict[int, str] | None = None,
+        traced: bool = False,
     ) -> None:
         self._status = status
         self._argv = argv
@@ -76,6 +78,9 @@ class LinuxSandbox:
         self._notes = notes
         self.backend = backend
         self._outputs = outputs or {}
+        self._traced = traced
+        self._recording = -1  # descriptor of what the tracer wrote
+        self._counts: tuple[int, ...] = ()
         self._facts = Facts()
         self._pidfd = -1
         self._started = False
@@ -103,18 +108,52 @@ class LinuxSandbox:
             raise
 
     def _next_report(self, until: float | None) -> tuple[list[bytes], list[int]]:
-        if not self._status.await_report(until):
-            if until is not None and time.monotonic() >= until:
-                raise TimeLimitError("timed out before the command was started", hint="allow more time for the sandbox")
-            raise SandboxLostError(
-                f"cannot {_STEP}: the sandbox was not made within {self._status.patience:g} s",
-                step=_STEP,
-                hint="a declared path may lie on a file system that does not answer (findmnt lists them)",
-            )
-        try:
-            return self._status.receive()
-        except SandboxLostError as error:
-            raise SandboxLostError(f"cannot {_STEP}: {error}", step=_STEP) from error
+        report = None
+        while report is None:  # a command that ends at once may have been traced before its start is reported
+            if not self._status.await_report(until):
+                if until is not None and time.monotonic() >= until:
+                    hint = "allow more time for the sandbox"
+                    raise TimeLimitError("timed out before the command was started", hint=hint)
+                raise SandboxLostError(
+                    f"cannot {_STEP}: the sandbox was not made within {self._status.patience:g} s",
+                    step=_STEP,
+                    hint="a declared path may lie on a file system that does not answer (findmnt lists them)",
+                )
+            try:
+                report = self._receive()
+            except SandboxLostError as error:
+                raise SandboxLostError(f"cannot {_STEP}: {error}", step=_STEP) from error
+        return report
+
+    def _receive(self) -> tuple[list[bytes], list[int]] | None:
+        """Return the next report and its descriptors; ``None`` when it was the tracer's, which is kept."""
+        items, fds = self._status.receive()
+        if not (items and items[0] == b"traced" and len(items) == 3 and len(fds) == 1 and self._recording < 0):
+            return items, fds
+        self._recording = fds[0]
+        self._counts = tuple([int(word) if word.isdigit() else 0 for word in items[1:]])
+        return None
+
+    def recording(self) -> Recording | None:
+        """Return what the tracer wrote; ``None`` where nothing was traced.
+
+        The command has ended, so the tracer is about to.
+
+        Raises:
+            SandboxLostError: What arrived is not a report.
+        """
+        while self._traced and self._recording < 0 and self._status.fd >= 0:
+            if not await_ready(self._status.fd, select.POLLIN, self._status.patience):
+                break
+            report = self._receive()
+            for fd in report[1] if report is not None else ():
+                os.close(fd)
+            if report is not None and not report[0]:
+                break  # it has been killed
+        if self._recording < 0:
+            return None
+        calls, dropped = self._counts
+        return Recording(os.pread(self._recording, os.fstat(self._recording).st_size, 0), calls, dropped)
 
     def _await_report(self, until: float | None) -> None:
         items, fds = self._next_report(until)
@@ -172,7 +211,10 @@ class LinuxSandbox:
         Raises:
             SandboxLostError: Init is gone, and nobody here has killed it.
         """
-        items, fds = self._status.receive()
+        report = self._receive()
+        if report is None:
+            return None
+        items, fds = report
         for fd in fds:
             os.close(fd)
         if items and items[0] == b"exited" and len(items) % 5 == 0 and len(items) >= 10:
@@ -197,6 +239,8 @@ class LinuxSandbox:
             )
         elif not items and (self._killed or self._is_out_of_memory()):
             self._ended = Ended(None)
+        elif self._traced and self._recording < 0:
+            raise SandboxLostError("the sandbox or its tracer was ended from outside while the command ran")
         else:
             raise SandboxLostError("the sandbox was ended from outside while the command ran")
         if self._meter is not None:
@@ -237,8 +281,10 @@ class LinuxSandbox:
             self._take_outputs_back()
         self._facts.temps_removed = True
         terminal, self.terminal_fd = self.terminal_fd, -1
-        if terminal >= 0:
-            os.close(terminal)
+        recording, self._recording = self._recording, -1
+        for fd in (terminal, recording):
+            if fd >= 0:
+                os.close(fd)
 
     def _take_outputs_back(self) -> None:
         outputs, self._outputs = self._outputs, {}

@@ -29,6 +29,7 @@ _WORDS = {
     "scratch": "make the directory for temps",
     "seccomp": "filter system calls",
     "start-init": "start the init",
+    "trace": "trace the command",
 }
 
 

@@ -67,9 +67,21 @@ class LandlockBackend:
         self._own_temps = [step for step in self.plan.steps if isinstance(step, MakeTemp)]
 
     def start(
-        self, argv: tuple[str, ...], cwd: str, streams: Streams, *, terminal: bool, until: float | None, silence: bool
+        self,
+        argv: tuple[str, ...],
+        cwd: str,
+        streams: Streams,
+        *,
+        terminal: bool,
+        until: float | None,
+        silence: bool,
+        trace: str = "off",
     ) -> LinuxSandbox:
         """Start a command; see `bldr.sandbox.linux.backend.LinuxBackend.start` for arguments and errors."""
+        if trace != "off":
+            from bldr.sandbox.linux.failures import trace_unavailable
+
+            raise trace_unavailable("without namespaces the one listener of a process decides on changes of attributes")
         self._refuse_hidden(cwd)
         flags = (b"terminal",) if terminal else ()
         made: list[str] = []
