@@ -13,6 +13,8 @@ LINUX_ONLY := \
 	--exclude '/_bldr_launcher/(attributes|descendants|forked|mountinfo|ownership|policy|scratch|server|steps|syscalls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(backend|cgroup|duplicate|failures|guarantees|ladder|launcher|limits|prepared|probe|processes|running|trials)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial)\.py$$' \
+	--exclude '/_bldr_launcher/(gateway/(__main__|datagrams|ledger|loop|nameserver|resolver|serving|streams)|netlink|network)\.py$$' \
+	--exclude '/bldr/sandbox/linux/gateway\.py$$' \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
 	--exclude '/bldr/(cli/unconfined|execution/(loop|monitor|timeout))\.py$$'
 POSIX_ONLY := \

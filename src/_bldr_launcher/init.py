@@ -6,6 +6,8 @@ Messages, all in the format of ``wire``::
                            [, memfd with the request]
        launcher → init     "trees" marks answer; the detached mounts of the sources, or "failed" errno, text
        init → launcher     one byte where an answer is wanted, which bounds how many descriptors are under way
+                           "sockets" last              of the sandbox's network, for the gateway; after the last ones
+                                                       init waits for a byte
     2  init → supervisor   "failed"  step, operation, errno, text          the command did not start
                            "absent"  errno, path                           the command cannot be executed
                            "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
@@ -126,6 +128,18 @@ class Request:
         triples = list(zip(items[::3], items[1::3], items[2::3], strict=True))
         return Request(int(uid), set(flags.split()), scratch, step_fields, words[1], argv, env, triples)
 
+    def load(self) -> bool:
+        """Load the modules that few requests need; whether there were any, so that only an init to come has them.
+
+        An init cannot load them: it has left the files that they would be in.
+        """
+        names = {step[0] for step in self.steps}
+        if self.refused:
+            from _bldr_launcher import forked as _forked  # noqa: F401
+        if b"names" in names:
+            from _bldr_launcher import network as _network  # noqa: F401
+        return bool(self.refused) or b"names" in names
+
 
 class StepError(Exception):
     """A step failed; the supervisor is told which."""
@@ -181,6 +195,10 @@ def main(
         if failure is not None:
             send(status, failure.report)
         elif state is not None:
+            if state.passed_out:
+                from _bldr_launcher import network
+
+                network.hand_over(status, state.passed_out)
             _live(request, streams, status, state)
             if grouped:
                 channel.receive(status, 1)  # until the supervisor has read the cgroup's numbers, and closes its end

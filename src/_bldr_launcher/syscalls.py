@@ -16,6 +16,7 @@ from _ctypes import _SimpleCData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
@@ -25,6 +26,7 @@ else:
 
 # The calls. Constants are read as attributes of the module; type checkers match what is listed with `kernel.Kernel`.
 __all__ = [
+    "attach_filter",
     "clone3",
     "close_range",
     "drop_bounding_set",
@@ -54,6 +56,9 @@ __all__ = [
     "umount2",
     "unshare",
 ]
+
+# <asm-generic/socket.h>
+SOL_SOCKET, SO_ATTACH_FILTER = 1, 26
 
 # <linux/sched.h>
 CLONE_PIDFD = 0x00001000
@@ -507,6 +512,17 @@ def install_filter(program: bytes, flags: int = 0) -> int:
     if answer < 0:
         raise _failure("seccomp", "SECCOMP_SET_MODE_FILTER", hex(flags))
     return answer
+
+
+def attach_filter(socket: _socket.socket, program: bytes) -> None:
+    """setsockopt(2) ``SO_ATTACH_FILTER``: the socket receives only what the filter lets through.
+
+    Args:
+        socket: The socket.
+        program: An array of ``struct sock_filter``, 8 bytes each.
+    """
+    fprog = sock_fprog(len(program) // 8, program)
+    socket.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, bytes(fprog))
 
 
 def look_for_shared_memory() -> None:

@@ -26,6 +26,7 @@ __all__ = ["Groups", "Launcher", "Status", "shared_landlock_launcher", "shared_l
 
 _STEP = "start the launcher"
 CONTROL_FD = 3
+_MOST_FDS = 64  # see _bldr_launcher.network
 LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted to be
 PATIENCE = 120.0  # seconds for an answer; ten thousand inputs take half a second, a file server that wakes up many
 _LAST_WORDS = 10.0  # seconds for the end of who has been told to end; then it is killed, and its temps removed here
@@ -83,7 +84,7 @@ class Status:
             SandboxLostError: What arrived is not a report.
         """
         try:
-            data, fds = channel.receive(self.fd, LARGEST_REPORT)
+            data, fds = channel.receive(self.fd, LARGEST_REPORT, _MOST_FDS)
             return (wire.unpack(data) if data else []), fds
         except wire.WireError as error:
             raise SandboxLostError(f"init broke the protocol: {error}") from error
