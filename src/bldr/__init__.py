@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bldr.model.result import Denial, ExecutionResult, ResourceUsage, Termination, Violation
     from bldr.model.spec import Access, HermeticSpecBuilder, SandboxSpec, SandboxSpecBuilder
     from bldr.model.timeline import PostMortem, ProcessRecord, ProcessSnapshot, Sample, Timeline
+    from bldr.model.traffic import HostTraffic
 
 __all__ = [
     "Access",
@@ -55,6 +56,7 @@ __all__ = [
     "GuaranteeUnavailableError",
     "HermeticExecutor",
     "HermeticSpecBuilder",
+    "HostTraffic",
     "InvalidCommandError",
     "InvalidLimitError",
     "InvalidPathError",
@@ -105,6 +107,7 @@ _HOMES = {
     "bldr.model.process": ("ProcessPolicy",),
     "bldr.model.receipt": ("Guarantee", "GuaranteeRecord", "Receipt"),
     "bldr.model.result": ("Denial", "ExecutionResult", "ResourceUsage", "Termination", "Violation"),
+    "bldr.model.traffic": ("HostTraffic",),
     "bldr.model.timeline": ("PostMortem", "ProcessRecord", "ProcessSnapshot", "Sample", "Timeline"),
     "bldr.model.spec": ("Access", "HermeticSpecBuilder", "SandboxSpec", "SandboxSpecBuilder"),
 }

@@ -578,6 +578,7 @@ class Canary(Step):
 _CANARIES = {
     "absent": "{} cannot be opened",
     "readonly": "nothing can be written at {}",
+    "unlisted": "{}, which is not allowed, cannot be reached",
     "unreachable": "no address can be reached",
     "capless": "no capability is left",
     "filtered": "a denied system call is refused",
