@@ -54,6 +54,8 @@ class Endpoint:
         Raises:
             SpecError: The text is not an endpoint.
         """
+        if "://" in text:
+            raise _invalid(text, "it is a URL, name the host alone")
         named, equals, target = text.partition("=")
         place, slash, protocol = named.partition("/")
         if slash and protocol.isdecimal():

@@ -63,7 +63,7 @@ def test_without_a_port_the_usual_ones_are_meant() -> None:
         ("host:65536", "is not a port"),
         ("host:https", "is not a port"),
         ("host:²", "is not a port"),
-        ("https://github.com", "behind the slash stands tcp or udp"),
+        ("https://github.com", "it is a URL, name the host alone"),
         ("a b", "neither a host name nor an address"),
         ("-a.com", "neither a host name nor an address"),
         ("a..b", "neither a host name nor an address"),
