@@ -6,6 +6,8 @@ Messages, all in the format of ``wire``::
                            [, memfd with the request]
        launcher → init     "trees" marks answer; the detached mounts of the sources, or "failed" errno, text
        init → launcher     one byte where an answer is wanted, which bounds how many descriptors are under way
+                           "sockets" last              of the sandbox's network, for the gateway; after the last ones
+                                                       init waits for a byte
     2  init → supervisor   "failed"  step, operation, errno, text          the command did not start
                            "absent"  errno, path                           the command cannot be executed
                            "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
@@ -31,6 +33,7 @@ import struct
 
 from _bldr_launcher import channel, seccomp, steps, syscalls, wire
 from _bldr_launcher import root as root_
+from _bldr_launcher.request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,69 +74,6 @@ SEARCH_PATH = b"/usr/bin:/bin"  # what execvp(3) falls back on; used when E has 
 GRAIN = 256  # KiB; Linux counts resident pages for each CPU apart and adds them up now and then (mm_counter)
 GROWTH = 4096  # KiB that a copy of init uses at most before it becomes the command
 TIOCGPTN, TIOCSPTLCK = 0x80045430, 0x40045431  # <asm-generic/ioctls.h>
-
-
-class Request:
-    """What one execution asks for; ``pack`` in the supervisor, ``parse`` in the launcher and in init."""
-
-    __slots__ = ("argv", "cwd", "env", "flags", "limits", "scratch", "steps", "uid")
-
-    def __init__(
-        self,
-        uid: int,
-        flags: set[bytes],
-        scratch: bytes,
-        step_fields: list[list[bytes]],
-        cwd: bytes,
-        argv: list[bytes],
-        env: list[bytes],
-        limits: list[tuple[bytes, bytes, bytes]],
-    ) -> None:
-        self.uid = uid
-        self.flags = flags  # set of b"terminal", b"host-proc", b"trace-network", b"trace-full"
-        self.scratch = scratch
-        self.steps = step_fields
-        self.cwd = cwd
-        self.argv = argv
-        self.env = env
-        self.limits = limits  # for the cgroup, see cgroup.py
-
-    @property
-    def refused(self) -> frozenset[bytes]:
-        """What of ``fork`` and ``exec`` is refused to the command, see policy.py."""
-        return frozenset([word for step in self.steps if step[0] == b"refuse" for word in step[1:]])
-
-    @property
-    def is_traced(self) -> bool:
-        """Whether a tracer watches the command."""
-        return b"trace-full" in self.flags or b"trace-network" in self.flags
-
-    @staticmethod
-    def parse(data: bytes) -> Request:
-        """Decode the request; see ``bldr.sandbox.linux.launcher`` for the other side.
-
-        Args:
-            data: The datagram, or the content of the memfd.
-
-        Raises:
-            wire.WireError: It is in another version, or no request.
-        """
-        version, uid, flags, scratch, limits, plan, command = wire.unpack(data)
-        if version != wire.VERSION:
-            raise wire.WireError(f"version {version!r} where {wire.VERSION!r} is spoken")
-        fields = wire.unpack(plan)
-        step_fields = []
-        place = 0
-        while place < len(fields):
-            count = int(fields[place])
-            step_fields.append(fields[place + 1 : place + 1 + count])
-            place += 1 + count
-        words = wire.unpack(command)
-        argc = int(words[0])
-        argv, env = words[2 : 2 + argc], words[2 + argc :]
-        items = wire.unpack(limits)
-        triples = list(zip(items[::3], items[1::3], items[2::3], strict=True))
-        return Request(int(uid), set(flags.split()), scratch, step_fields, words[1], argv, env, triples)
 
 
 class StepError(Exception):
@@ -190,6 +130,10 @@ def main(
         if failure is not None:
             send(status, failure.report)
         elif state is not None:
+            if state.passed_out:
+                from _bldr_launcher import network
+
+                network.hand_over(status, state.passed_out)
             _live(request, streams, (status, link), state)
             if grouped:
                 channel.receive(status, 1)  # until the supervisor has read the cgroup's numbers, and closes its end

@@ -273,11 +273,7 @@ class Launcher:
         uid = int(wire.unpack(whole)[1])
         request = init.Request.parse(whole)
         link: int | None = None
-        fresh = uid != 0
-        if request.refused:
-            from _bldr_launcher import forked as _forked  # noqa: F401  an init has left the files that it would be in
-
-            fresh = True
+        fresh = request.load() or uid != 0
         while self.waiting and not fresh and link is None:
             pid, link = self.waiting.pop(0)
             link = self.offer(link, data, fds) if self.limit(pid, link, request, fds[0]) else -1

@@ -62,6 +62,7 @@ class State:
         self.mask_made = False
         self.landlock_abi = 0
         self.refused: frozenset[bytes] = frozenset()  # of b"fork" and b"exec"
+        self.passed_out: list[int] = []  # sockets for the gateway
 
 
 def _relative(at: bytes) -> bytes:
@@ -378,6 +379,17 @@ def try_early(state: State) -> None:
         state.tried.add(kind)
 
 
+def network(operation: str) -> Callable[..., None]:
+    """An operation of a module that the launcher loads with the first request that names it."""
+
+    def call(state: State, *arguments: bytes) -> None:
+        from _bldr_launcher import network
+
+        getattr(network, operation)(state, *arguments)
+
+    return call
+
+
 def must_fail(attempt: Callable[[], object], expected: Container[int | None], what: str) -> None:
     """Make an attempt that has to fail.
 
@@ -415,6 +427,13 @@ def _canary_unreachable(_state: State, _argument: bytes) -> None:
         outward.close()
 
 
+def _canary_unlisted(_state: State, address: bytes) -> None:
+    from _bldr_launcher.network import canary_unlisted
+
+    expected = (errno.ENETUNREACH,)
+    must_fail(lambda: canary_unlisted(address.decode()), expected, f"a route to {address.decode()}")
+
+
 def _canary_capless(_state: State, _argument: bytes) -> None:
     must_fail(lambda: syscalls.sethostname(b"x"), (errno.EPERM,), "setting the host name")
     if syscalls.prctl(syscalls.PR_GET_NO_NEW_PRIVS) != 1:
@@ -443,6 +462,7 @@ def _canary_ipc(state: State, _argument: bytes) -> None:
 CANARIES: dict[bytes, Callable[[State, bytes], None]] = {
     b"absent": _canary_absent,
     b"readonly": _canary_readonly,
+    b"unlisted": _canary_unlisted,
     b"unreachable": _canary_unreachable,
     b"capless": _canary_capless,
     b"filtered": _canary_filtered,
@@ -453,6 +473,10 @@ CANARIES: dict[bytes, Callable[[State, bytes], None]] = {
 
 OPERATIONS: dict[bytes, Callable[..., None]] = {
     b"hostname": hostname,
+    b"names": network("names"),
+    b"stand-in": network("stand_in"),
+    b"pool": network("pool"),
+    b"watch": network("watch"),
     b"dir": dir_,
     b"file": file_,
     b"link": link,

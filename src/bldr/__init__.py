@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from bldr.model.spec import Access, HermeticSpecBuilder, SandboxSpec, SandboxSpecBuilder
     from bldr.model.timeline import PostMortem, ProcessRecord, ProcessSnapshot, Sample, Timeline
     from bldr.model.trace import Trace, TracedProcess, TraceEvent, TraceLevel
+    from bldr.model.traffic import HostTraffic
 
 __all__ = [
     "Access",
@@ -72,6 +73,7 @@ __all__ = [
     "GuaranteeUnavailableError",
     "HermeticExecutor",
     "HermeticSpecBuilder",
+    "HostTraffic",
     "InvalidCommandError",
     "InvalidLimitError",
     "InvalidPathError",
@@ -132,6 +134,7 @@ _HOMES = {
     "bldr.model.process": ("ProcessPolicy",),
     "bldr.model.receipt": ("Guarantee", "GuaranteeRecord", "Receipt"),
     "bldr.model.result": ("Denial", "ExecutionResult", "ResourceUsage", "Termination", "Violation"),
+    "bldr.model.traffic": ("HostTraffic",),
     "bldr.model.timeline": ("PostMortem", "ProcessRecord", "ProcessSnapshot", "Sample", "Timeline"),
     "bldr.model.trace": ("Trace", "TraceEvent", "TraceLevel", "TracedProcess"),
     "bldr.model.spec": ("Access", "HermeticSpecBuilder", "SandboxSpec", "SandboxSpecBuilder"),

@@ -13,6 +13,8 @@ from _bldr_launcher import (
     attributes,
     init,
     landlock,
+    netlink,
+    network,
     root,
     seccomp,
     server,
@@ -44,6 +46,26 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
         ),
     ),
     (syscalls, "sys/mount.h", "MNT_DETACH"),
+    (network, "asm/socket.h", "SO_ATTACH_FILTER"),
+    (
+        netlink,
+        "linux/rtnetlink.h",
+        (
+            "RTM_NEWADDR RTM_NEWROUTE RTM_NEWRULE RTM_DELRULE NLM_F_REQUEST NLM_F_ACK NLM_F_EXCL NLM_F_CREATE RTA_DST RTA_OIF"
+            " RTA_PREFSRC RTA_TABLE RTPROT_BOOT RTN_LOCAL RT_SCOPE_HOST RT_TABLE_LOCAL IFA_ADDRESS IFA_LOCAL NETLINK_ROUTE"
+        ),
+    ),
+    (netlink, "linux/fib_rules.h", "FRA_PRIORITY FRA_TABLE FRA_IP_PROTO FR_ACT_TO_TBL"),
+    (network, "linux/in6.h", "IPV6_RECVPKTINFO IPV6_FREEBIND"),
+    (
+        network,
+        "linux/filter.h",
+        (
+            "LD_WORD=BPF_LD|BPF_W|BPF_ABS LDX_HEADER=BPF_LDX|BPF_B|BPF_MSH LD_AT_X=BPF_LD|BPF_B|BPF_IND"
+            " LD_BYTE=BPF_LD|BPF_B|BPF_ABS AND=BPF_ALU|BPF_AND|BPF_K JEQ=BPF_JMP|BPF_JEQ|BPF_K RET=BPF_RET|BPF_K"
+        ),
+    ),
+    (network, "linux/filter.h", "NET_OFFSET=(unsigned)SKF_NET_OFF"),
     (syscalls, "linux/fcntl.h", "AT_FDCWD AT_EMPTY_PATH AT_RECURSIVE"),
     (syscalls, "linux/openat2.h", "RESOLVE_NO_MAGICLINKS RESOLVE_NO_SYMLINKS RESOLVE_BENEATH"),
     (

@@ -37,6 +37,7 @@ def test_the_launcher_loads_exactly_these_modules() -> None:
         "_bldr_launcher.mountinfo",
         "_bldr_launcher.overlay",
         "_bldr_launcher.release",
+        "_bldr_launcher.request",
         "_bldr_launcher.root",
         "_bldr_launcher.scratch",
         "_bldr_launcher.seccomp",

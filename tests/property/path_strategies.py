@@ -42,7 +42,7 @@ limits = st.builds(
     defaults=st.frozensets(st.sampled_from(["memory", "cpu_time", "processes"])),
 )
 policies = st.builds(ProcessPolicy, st.none() | st.integers(0, 100), st.booleans(), st.booleans())
-networks = st.just(NetworkPolicy.hermetic()) | st.just(NetworkPolicy.allow_hosts(["a.example:443", "::1"]))
+networks = st.just(NetworkPolicy.hermetic()) | st.just(NetworkPolicy.allow_hosts(["a.example:443", "2001:db8::1"]))
 
 
 @st.composite

@@ -33,6 +33,7 @@ def render(result: ExecutionResult, *, colours: bool) -> str:
     for record, line in zip(receipt.records, body, strict=True):
         lines.append("  " + coloured(line, _colour(record), enabled=colours))
     lines += [f"note: {visible(note)}" for note in receipt.notes]
+    lines += [f"reached: {visible(one.describe())}" for one in result.hosts]
     lines.append(_used(result))
     return "".join(f"bldr: {line}\n" for line in lines)
 

@@ -195,6 +195,11 @@ def _report(parsed: Parsed, asked: Request, result: ExecutionResult) -> None:
 
     for violation in result.violations:
         say(violation.message)
+    if (result.hosts or result.denials) and result.exit_code and not parsed.given("quiet"):
+        from bldr.cli.network import network_lines
+
+        for line in network_lines(result):
+            say(line)
     if result.exit_code and not parsed.given("quiet") and (directory := undeclared_directory(parsed, asked)):
         say(f"the command ran in '/', because its directory {directory!r} is not declared")
         say(f"hint: --cwd {directory}, or declare it: -i .")

@@ -97,7 +97,7 @@ _SANDBOX = (
     ),
     Option(
         "allow-host",
-        "let connections to this host out; without it there is no network but loopback",
+        "let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME",
         metavar="HOST[:PORT]",
         group="Environment and network",
     ),

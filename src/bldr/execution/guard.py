@@ -164,6 +164,8 @@ class Guard:
         started = time.thread_time()
         meter = self._meter = self._meter or self._running.meter()
         reading, processes = meter.look(closely=self._records)
+        if self.limits.network_io is not None:
+            reading = replace(reading, network=self._running.moved())
         moment = now - self._begun
         if reading.near_memory:
             # While the kernel holds it back: when it goes on, there may be nobody left to look at.
@@ -255,8 +257,8 @@ class Guard:
 
 
 def _is_sampled(limits: ResourceLimits) -> bool:
-    watched = (limits.memory, limits.cpu_time, limits.processes, limits.disk_io)
-    return watched != (None, None, None, None)
+    watched = (limits.memory, limits.cpu_time, limits.processes, limits.disk_io, limits.network_io)
+    return any(one is not None for one in watched)
 
 
 def _loop() -> Loop:

@@ -48,6 +48,8 @@ def reached(limits: ResourceLimits, reading: Reading) -> tuple[str, float, float
         used = (reading.disk_read or 0) + (reading.disk_write or 0)
         if used > limits.disk_io:
             return "disk_io", used, limits.disk_io
+    if limits.network_io is not None and reading.network > limits.network_io:
+        return "network_io", reading.network, limits.network_io
     return None
 
 

@@ -350,6 +350,8 @@ class Sandbox:
         limits = self._guard.limits
         status = ended.status
         last = ended.reading
+        if limits.network_io is not None and self._running.moved() > limits.network_io:
+            self._guard.conclude("network_io", self._running.moved(), limits.network_io)
         if last is not None and last.out_of_memory and limits.memory is not None:
             self._guard.conclude("memory", max(last.peak_memory or 0, limits.memory), limits.memory)
         elif last is not None and last.fork_refused and limits.processes is not None:
@@ -388,10 +390,11 @@ class Sandbox:
             stderr=captures["stderr"].content() if "stderr" in captures else b"",
             stdout_dropped=captures["stdout"].dropped if "stdout" in captures else 0,
             stderr_dropped=captures["stderr"].dropped if "stderr" in captures else 0,
-            usage=usage_of(ended, guard, self._wall),
+            usage=usage_of(ended, guard, self._wall, self._running.moved()),
             violations=guard.violations + _refused_to(ended),
-            denials=denials,
+            denials=(*denials, *self._running.denials()),
             trace=trace,
+            hosts=self._running.hosts(),
             receipt=Receipt(self._running.records(), self._backend, self._running.notes()),
             output_files=self._outputs(),
             timeline=guard.timeline(),
@@ -401,7 +404,7 @@ class Sandbox:
         )
 
 
-def usage_of(ended: Ended, guard: Guard, wall_time: float) -> ResourceUsage:
+def usage_of(ended: Ended, guard: Guard, wall_time: float, network: int) -> ResourceUsage:
     """Put together what the kernel said at the end and what was seen before; the kernel is exact where both tell."""
     exact, seen = ended.reading, guard.reading
     user, system = ended.user_time, ended.system_time
@@ -422,7 +425,7 @@ def usage_of(ended: Ended, guard: Guard, wall_time: float) -> ResourceUsage:
         peak_processes=_first(kept.peak_threads, guard.peak_threads or None),
         context_switches=ended.context_switches,
         stalled=kept.stalled,
-        network=0,
+        network=network,
         measured_by="cgroup" if exact is not None else "sampling" if seen is not None else "rusage",
     )
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bldr.model.receipt import GuaranteeRecord
     from bldr.model.timeline import PostMortem, Timeline
     from bldr.model.trace import Trace, TraceEvent
+    from bldr.model.traffic import HostTraffic
 
 __all__ = ["Denial", "ExecutionResult", "ResourceUsage", "Termination", "Violation"]
 
@@ -111,7 +112,7 @@ class Denial:
     """An attempt that the sandbox blocked.
 
     Args:
-        kind: What was attempted: ``read``, ``write``, ``connect``, ``syscall`` …
+        kind: What was attempted: ``read``, ``write``, ``connect``, ``resolve``, ``syscall`` …
         subject: On what: an inside path, an endpoint, the name of a system call.
         message: One sentence.
         pid: The process inside the sandbox; 0 when unknown.
@@ -150,6 +151,7 @@ class ExecutionResult:
         violations: The limits that were reached, and what the policy for processes refused.
         denials: What was blocked.
         receipt: What was enforced.
+        hosts: What was exchanged with the hosts that the network policy allows.
         output_files: The host paths of the files in O after the end, sorted, where the caller asked for them.
         trace: What the command did, where that was traced.
         timeline: What it did over time, where that was asked for or had to be watched.
@@ -170,6 +172,7 @@ class ExecutionResult:
     violations: tuple[Violation, ...] = ()
     denials: tuple[Denial, ...] = ()
     receipt: Receipt = Receipt()
+    hosts: tuple[HostTraffic, ...] = ()
     output_files: tuple[str, ...] = ()
     trace: Trace | None = None
     timeline: Timeline | None = None
@@ -276,6 +279,7 @@ class ExecutionResult:
             "violations": [violation.to_dict() for violation in self.violations],
             "denials": [denial.to_dict() for denial in self.denials],
             "receipt": self.receipt.to_dict(),
+            "hosts": [host.to_dict() for host in self.hosts],
             "output_files": [printable(path) for path in self.output_files],
             "reads": [printable(path) for path in self.reads],
             "trace": None if self.trace is None else self.trace.to_dict(),

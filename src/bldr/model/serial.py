@@ -39,7 +39,7 @@ def dump(spec: SandboxSpec) -> str:
         "outputs": spec.outputs.marks(),
         "temps": spec.temps.marks(),
         "overlays": spec.overlays.marks(),
-        "network": [[one.host, one.port] for one in spec.network.endpoints],
+        "network": [_endpoint(one) for one in spec.network.endpoints],
         "environment": dict(spec.environment),
         "limits": limits,
         "process": {
@@ -93,7 +93,7 @@ def _spec_of(document: dict[str, Any]) -> SandboxSpec:
         outputs=_set_of(document["outputs"]),
         temps=_set_of(document["temps"]),
         overlays=_set_of(document["overlays"]),
-        network=NetworkPolicy(tuple([Endpoint(host, port) for host, port in document["network"]])),
+        network=NetworkPolicy(tuple([Endpoint(*one) for one in document["network"]])),
         environment=EnvSet(document["environment"]),
         limits=ResourceLimits(
             **{name: limits[name] for name in LIMITS},
@@ -106,6 +106,12 @@ def _spec_of(document: dict[str, Any]) -> SandboxSpec:
         allow_degraded=frozenset(document["allow_degraded"]),
         require=tuple([(name, mechanism) for name, mechanism in document["require"]]),
     )
+
+
+def _endpoint(one: Endpoint) -> list[object]:
+    plain: list[object] = [one.host, one.port]
+    more: list[object] = [one.protocol, one.leads_to, one.target_port]
+    return plain if more == ["tcp", "", None] else plain + more
 
 
 def _set_of(marks: list[tuple[str, bool]]) -> PathSet:

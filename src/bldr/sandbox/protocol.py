@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
     from bldr.model.limits import ResourceLimits
     from bldr.model.receipt import GuaranteeRecord
+    from bldr.model.result import Denial
     from bldr.model.spec import SandboxSpec
     from bldr.model.timeline import ProcessSnapshot
+    from bldr.model.traffic import HostTraffic
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.linux.plan import Plan
 
@@ -103,6 +105,15 @@ if TYPE_CHECKING:
         def meter(self) -> Meter:
             """Return what measures the processes of the sandbox; it holds nothing open."""
 
+        def moved(self) -> int:
+            """Return how many bytes have crossed the border of its network so far."""
+
+        def hosts(self) -> tuple[HostTraffic, ...]:
+            """Return what was exchanged with allowed hosts; complete after :meth:`close`."""
+
+        def denials(self) -> tuple[Denial, ...]:
+            """Return what was refused; complete after :meth:`close`."""
+
         def records(self) -> tuple[GuaranteeRecord, ...]:
             """Return what became of each guarantee; complete after :meth:`close`."""
 
@@ -131,6 +142,7 @@ class Reading:
         near_memory: Whether the memory came close to the limit.
         fork_refused: Whether the kernel has refused a process for the limit.
         stalled: Seconds in which somebody waited for CPU, memory or disk, where the kernel keeps it.
+        network: Bytes that have crossed the border of the network, where that is limited.
     """
 
     user_time: float = 0.0
@@ -146,6 +158,7 @@ class Reading:
     near_memory: bool = False
     fork_refused: bool = False
     stalled: float | None = None
+    network: int = 0
 
     @property
     def cpu_time(self) -> float:

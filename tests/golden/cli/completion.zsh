@@ -37,7 +37,7 @@ _bldr() {
                 '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \
                 '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
-                '*--allow-host=[let connections to this host out; without it there is no network but loopback]:HOST\[\:PORT\]: ' \
+                '*--allow-host=[let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME]:HOST\[\:PORT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
                 '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
                 '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
@@ -83,7 +83,7 @@ _bldr() {
                 '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \
                 '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
-                '*--allow-host=[let connections to this host out; without it there is no network but loopback]:HOST\[\:PORT\]: ' \
+                '*--allow-host=[let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME]:HOST\[\:PORT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
                 '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
                 '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
@@ -124,7 +124,7 @@ _bldr() {
                 '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \
                 '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
-                '*--allow-host=[let connections to this host out; without it there is no network but loopback]:HOST\[\:PORT\]: ' \
+                '*--allow-host=[let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME]:HOST\[\:PORT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
                 '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
                 '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \

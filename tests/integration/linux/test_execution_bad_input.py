@@ -89,7 +89,7 @@ REFUSED: dict[str, Case] = {
     "cwd-relative": (lambda b, g: b, ["true"], "somewhere", "spec.path-relative", "somewhere", 125, None),
     "memory": (lambda b, g: b.with_limits(ResourceLimits(memory="900T")), ["true"], None, "sandbox.guarantee-unavailable", "memory", 125, ["--memory", "900T"]),
     "cpus": (lambda b, g: b.with_limits(ResourceLimits(cpus=8000)), ["true"], None, "sandbox.guarantee-unavailable", "cpus", 125, ["--cpus", "8000"]),
-    "allow-hosts": (lambda b, g: b.with_network(NetworkPolicy.allow_hosts(["host.example"])), ["true"], None, "sandbox.guarantee-unavailable", "allowed hosts", 125, ["--allow-host", "host.example"]),
+    "hosts-and-no-network": (lambda b, g: b.with_network(NetworkPolicy.allow_hosts(["host.example"])).require("no-network"), ["true"], None, "sandbox.guarantee-unavailable", "no-network", 125, ["--allow-host", "host.example", "--require", "no-network"]),
     "require-unavailable": (lambda b, g: b.require("network-allow-list"), ["true"], None, "sandbox.guarantee-unavailable", "network-allow-list", 125, ["--require", "network-allow-list"]),
     "require-mechanism": (lambda b, g: b.require("no-network", "firewall"), ["true"], None, "sandbox.guarantee-unavailable", "firewall", 125, ["--require", "no-network=firewall"]),
     "unknown-guarantee": (lambda b, g: b.require("no-bugs"), ["true"], None, "spec.guarantee-unknown", "no-bugs", 2, ["--require", "no-bugs"]),

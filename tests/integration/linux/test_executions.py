@@ -138,7 +138,7 @@ def test_a_directory_that_is_not_there_is_refused(executor: HermeticExecutor) ->
     "builder",
     [
         specification().with_limits(ResourceLimits(memory="900T")),
-        specification().with_network(NetworkPolicy.allow_hosts(["host.example"])),
+        specification().with_network(NetworkPolicy.allow_hosts(["host.example"])).require("no-network"),
         specification().require("network-allow-list"),
         specification().require("no-network", "firewall"),
     ],

@@ -139,6 +139,7 @@ def test_a_result_becomes_json_whatever_bytes_are_in_it() -> None:
         ],
         "denials": [{"kind": "read", "subject": "/etc/\\xfe", "message": "not declared", "pid": 4}],
         "receipt": {"hermetic": False, "backend": "", "guarantees": [], "notes": []},
+        "hosts": [],
         "output_files": ["/w/out/\\xff"],
         "reads": ["/w/a"],
         "trace": {

@@ -32,7 +32,7 @@ SPECS = {
         .default_temp("/tmp")
         .env("LANG", "C.UTF-8")
         .env("ODD", "ü\udcff\n")
-        .with_network(NetworkPolicy.allow_hosts(["example.com:443", "::1"]))
+        .with_network(NetworkPolicy.allow_hosts(["example.com:443", "2001:db8::1"]))
         .with_limits(ResourceLimits.hermetic().merge(ResourceLimits(memory="2G", cpu_time="90s", core_size=0)))
         .with_process(ProcessPolicy(max_children=8, allow_userns=True))
         .hostname("box")

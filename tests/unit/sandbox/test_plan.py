@@ -62,6 +62,7 @@ def everything() -> Plan:
     builder.input("/w/src/main.c", "/w/hidden/x")
     builder.output("/w/out").temp("/w/new/t").default_temp("/tmp").input("/dev/null").input("/w/key", "/tmp/sub/key")
     builder.overlay("/w/lay").overlay("/w/src/main.c", "/layered.c")
+    builder.with_network(NetworkPolicy.allow_hosts(["a.test", "*.test:80", "203.0.113.7:1"]))
     return plan_of(builder.with_limits(ResourceLimits(cpu_time=1.5, file_size="1M", open_files=64, core_size=4096)))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bldr.errors import BldrError
     from bldr.model.limits import ResourceLimits
     from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.linux.gateway import Gateway
     from bldr.sandbox.linux.launcher import Groups, Launcher
     from bldr.sandbox.linux.plan import Plan
     from bldr.sandbox.linux.prepared import Prepared
@@ -141,8 +142,14 @@ class LinuxBackend:
                 command=command,
             )
 
+        gateway = None
         try:
+            gateway = self._new_gateway()
             status = self.launcher.start((streams.stdin, streams.stdout, streams.stderr), payload)
+        except BaseException:
+            if gateway is not None:
+                gateway.close()
+            raise
         finally:
             prepared.discard(copies)
         sandbox = LinuxSandbox(
@@ -156,9 +163,17 @@ class LinuxBackend:
             backend=NAME,
             outputs=prepared.outputs if self.launcher.mode == "root" else None,
             traced=traced,
+            gateway=gateway,
         )
         sandbox.await_start(until)
         return sandbox
+
+    def _new_gateway(self) -> Gateway | None:
+        if self.spec.network.is_hermetic:
+            return None
+        from bldr.sandbox.linux.gateway import Gateway
+
+        return Gateway(self.spec)
 
     def _groups(self) -> Groups:
         self.launcher.ensure()

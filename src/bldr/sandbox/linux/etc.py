@@ -90,10 +90,14 @@ def _localtime(_spec: SandboxSpec) -> bytes:
     return LOCALTIME
 
 
-def _nsswitch(_spec: SandboxSpec) -> bytes:
-    return _NSSWITCH
+def _nsswitch(spec: SandboxSpec) -> bytes:
+    return _NSSWITCH if spec.network.is_hermetic else _NSSWITCH.replace(b"hosts: files", b"hosts: files dns")
 
 
-def _resolv(_spec: SandboxSpec) -> bytes:
-    """Name no server: there is no network. The resolver then asks the loopback, where nobody answers."""
-    return b""
+def _resolv(spec: SandboxSpec) -> bytes:
+    """Without a network, name no server: the resolver then asks the loopback, where nobody answers."""
+    if spec.network.is_hermetic:
+        return b""
+    from bldr.sandbox.linux.standins import NAME_SERVER
+
+    return f"nameserver {NAME_SERVER}\n".encode()

@@ -22,11 +22,13 @@ __all__ = ["notes", "records", "refuse_unavailable"]
 
 MOUNTS = "mount-namespace"
 LANDLOCK = "landlock"
+GATEWAY = "gateway"
 _MECHANISMS = {
     Guarantee.READS_CONFINED: (MOUNTS,),
     Guarantee.WRITES_CONFINED: (MOUNTS, LANDLOCK),
     Guarantee.INPUTS_READ_ONLY: (MOUNTS, LANDLOCK),
     Guarantee.NO_NETWORK: ("network-namespace",),
+    Guarantee.NETWORK_ALLOW_LIST: ("network-namespace", GATEWAY),
     Guarantee.PROCESSES_ISOLATED: ("pid-namespace",),
     Guarantee.NO_SURVIVORS: ("pid-namespace", "init"),
     Guarantee.IPC_ISOLATED: ("ipc-namespace",),
@@ -51,13 +53,7 @@ def refuse_unavailable(spec: SandboxSpec, groups: Callable[[], Groups]) -> None:
     Raises:
         GuaranteeUnavailableError: It names the guarantee and how to go on without it.
     """
-    if not spec.network.is_hermetic and Guarantee.NETWORK_ALLOW_LIST not in spec.allow_degraded:
-        raise GuaranteeUnavailableError(
-            "a list of allowed hosts cannot be enforced by this version",
-            guarantee=Guarantee.NETWORK_ALLOW_LIST,
-            hint="fetch what the build needs beforehand and declare it as an input, or leave the hosts out",
-        )
-    limits.refuse_unavailable(spec, groups)
+    limits.refuse_unavailable(spec, groups, _replaced(spec))
     _refuse_process_policy(spec)
     for guarantee, mechanism in spec.require:
         enforced_by = (
@@ -74,6 +70,8 @@ def refuse_unavailable(spec: SandboxSpec, groups: Callable[[], Groups]) -> None:
 
 def _present(guarantee: str, spec: SandboxSpec) -> tuple[str, ...]:
     """The mechanisms that enforce a guarantee here: Landlock is not in every kernel, nor in a nested sandbox's way."""
+    if guarantee == (Guarantee.NETWORK_ALLOW_LIST if spec.network.is_hermetic else Guarantee.NO_NETWORK):
+        return ()
     mechanisms = _MECHANISMS.get(guarantee, ())
     if LANDLOCK not in mechanisms:
         return mechanisms
@@ -104,9 +102,8 @@ def records(
     tried = {step.guarantee for step in plan.steps if isinstance(step, Canary)}
     rows = [_profile_row(name, spec, facts, tried=name in tried) for name in Guarantee.PROFILE]
     if not spec.network.is_hermetic:
-        detail = "no host can be reached: the list is not enforced, so nothing was let through"
-        rows.append(GuaranteeRecord(Guarantee.NETWORK_ALLOW_LIST, asked=True, detail=detail))
-    rows += limits.rows(spec, facts.group_files, grouped=bool(facts.group))
+        rows.append(_allow_list_row(spec, tried=Guarantee.NETWORK_ALLOW_LIST in tried))
+    rows += limits.rows(spec, facts.group_files, grouped=bool(facts.group), replaced=_replaced(spec))
     rows += policy.rows(spec)
     if timeout:
         rows.append(GuaranteeRecord(Guarantee.WALL_TIMEOUT, True, _MECHANISMS[Guarantee.WALL_TIMEOUT]))
@@ -121,6 +118,17 @@ def records(
     return tuple(rows)
 
 
+def _replaced(spec: SandboxSpec) -> dict[str, str]:
+    """What enforces a limit in place of what does without a network."""
+    return {} if spec.network.is_hermetic else {"network_io": GATEWAY}
+
+
+def _allow_list_row(spec: SandboxSpec, *, tried: bool) -> GuaranteeRecord:
+    mechanisms = _MECHANISMS[Guarantee.NETWORK_ALLOW_LIST]
+    count = len(spec.network.endpoints)
+    return GuaranteeRecord(Guarantee.NETWORK_ALLOW_LIST, True, mechanisms, tried, f"{count} allowed, by name")
+
+
 def _profile_row(name: str, spec: SandboxSpec, facts: Facts, *, tried: bool) -> GuaranteeRecord:
     mechanisms = _MECHANISMS[name]
     detail = ""
@@ -130,6 +138,8 @@ def _profile_row(name: str, spec: SandboxSpec, facts: Facts, *, tried: bool) -> 
         else:
             mechanisms = tuple(item for item in mechanisms if item != LANDLOCK)
             detail = "nested sandboxes rule Landlock out" if spec.process.allow_userns else "no Landlock on this kernel"
+    if name == Guarantee.NO_NETWORK and not spec.network.is_hermetic:
+        return GuaranteeRecord(name, False, (), False, "hosts are allowed, and what they send is no declared input")
     if name == Guarantee.NO_SURVIVORS:
         tried = facts.ended_clean
     if name == Guarantee.NO_NEW_PRIVILEGES and spec.process.allow_userns:

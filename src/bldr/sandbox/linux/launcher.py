@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Groups", "Launcher", "Status", "shared_landlock_launcher", "shared_launcher"]
 
 _STEP = "start the launcher"
-LARGEST_REPORT = 65536  # bytes; what init says is short, and it is not trusted to be
+LARGEST_REPORT, _MOST_FDS = 65536, 64  # bytes; what init says is short, and it is not trusted to be
 PATIENCE = 120.0  # seconds for an answer; ten thousand inputs take half a second, a file server that wakes up many
 _LAST_WORDS = 10.0  # seconds for the end of who has been told to end; then it is killed, and its temps removed here
 
@@ -81,7 +81,7 @@ class Status:
             SandboxLostError: What arrived is not a report.
         """
         try:
-            data, fds = channel.receive(self.fd, LARGEST_REPORT)
+            data, fds = channel.receive(self.fd, LARGEST_REPORT, _MOST_FDS)
             return (wire.unpack(data) if data else []), fds
         except wire.WireError as error:
             raise SandboxLostError(f"init broke the protocol: {error}") from error

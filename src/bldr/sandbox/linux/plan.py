@@ -71,6 +71,7 @@ def compile(  # noqa: A001 -- what the design calls it; never used bare
             steps.MountProc(),
             steps.MakeDevices(),
             steps.SetHostname(spec.hostname),
+            *_network(spec),
             *tree.steps,
             steps.Seal(),
             *[steps.Unseal(at) for at in _ALWAYS_WRITABLE],
@@ -80,6 +81,22 @@ def compile(  # noqa: A001 -- what the design calls it; never used bare
             *_canaries(resolved),
         )
     )
+
+
+def _network(spec: SandboxSpec) -> Iterable[Step]:
+    """Yield what stands for the allowed hosts, if there are any."""
+    if spec.network.is_hermetic:
+        return
+    from bldr.sandbox.linux import standins
+
+    places = standins.stand_ins(spec.network)
+    literals = tuple(dict.fromkeys([one.address for one in places if one.address == one.host]))
+    yield steps.AnswerNames(standins.NAME_SERVER, literals)
+    for one in places:
+        yield steps.StandInFor(one.host, one.address, one.port, one.protocol)
+    if more := standins.wildcard_places(spec.network):
+        yield steps.StandInForMore(standins.POOL, standins.POOL_SIZE, more)
+    yield steps.SeeRefused(literals)
 
 
 def _nodes(resolved: ResolvedSpec) -> Iterable[Entry | Graft]:
@@ -248,11 +265,19 @@ def _canaries(resolved: ResolvedSpec) -> Iterable[Step]:
         yield steps.Canary(Guarantee.INPUTS_READ_ONLY, "readonly", given)
     if resolved.spec.network.is_hermetic:
         yield steps.Canary(Guarantee.NO_NETWORK, "unreachable")
+    else:
+        yield steps.Canary(Guarantee.NETWORK_ALLOW_LIST, "unlisted", _unlisted(resolved.spec))
     yield steps.Canary(Guarantee.PROCESSES_ISOLATED, "pid1")
     yield steps.Canary(Guarantee.IPC_ISOLATED, "ipc")
     yield steps.Canary(Guarantee.HOST_IDENTITY_HIDDEN, "hostname", resolved.spec.hostname)
     yield steps.Canary(Guarantee.NO_NEW_PRIVILEGES, "capless")
     yield steps.Canary(Guarantee.SYSCALLS_FILTERED, "filtered")
+
+
+def _unlisted(spec: SandboxSpec) -> str:
+    """Return an address that is not allowed, of those that are for documentation (RFC 5737)."""
+    listed = {one.host for one in spec.network.endpoints}
+    return next(one for number in range(1, 255) if (one := f"192.0.2.{number}") not in listed)
 
 
 def first_input(resolved: ResolvedSpec) -> str:

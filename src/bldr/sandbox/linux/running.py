@@ -7,6 +7,7 @@ import os
 import select
 import time
 
+from _bldr_launcher import channel
 from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, SandboxSetupError, TimeLimitError
 from bldr.model.value import replace
 from bldr.sandbox.linux.launcher import await_ready, end_process
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bldr.model.receipt import GuaranteeRecord
+    from bldr.model.result import Denial
+    from bldr.model.traffic import HostTraffic
+    from bldr.sandbox.linux.gateway import Gateway
     from bldr.sandbox.linux.launcher import Status
     from bldr.sandbox.protocol import Meter
 
@@ -57,6 +61,7 @@ class LinuxSandbox:
         backend: The name of the backend.
         outputs: Host paths of outputs that the launcher may have given to the sandbox's host id, by number of step.
         traced: Whether its calls are traced.
+        gateway: Connects it with the allowed hosts; it is owned from now on.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class LinuxSandbox:
         backend: str,
         outputs: dict[int, str] | None = None,
         traced: bool = False,
+        gateway: Gateway | None = None,
     ) -> None:
         self._status = status
         self._argv = argv
@@ -81,6 +87,7 @@ class LinuxSandbox:
         self._traced = traced
         self._recording = -1  # descriptor of what the tracer wrote
         self._counts: tuple[int, ...] = ()
+        self.gateway = gateway
         self._facts = Facts()
         self._pidfd = -1
         self._started = False
@@ -164,6 +171,10 @@ class LinuxSandbox:
             self._facts.group_files = frozenset([os.fsdecode(name) for name in items[3:]])
             items, fds = self._next_report(until)
             kind = items[0] if items else b""
+        while kind == b"sockets" and self.gateway is not None:
+            self._hand_over(self.gateway, items, fds)
+            items, fds = self._next_report(until)
+            kind = items[0] if items else b""
         if kind == b"started" and fds:
             self._pidfd, *rest = fds
             self.terminal_fd, *fds = rest or [-1]
@@ -192,6 +203,17 @@ class LinuxSandbox:
         raise SandboxLostError(
             f"cannot {_STEP}: the sandbox ended before the command was started", step=_STEP, hint="try again"
         )
+
+    def _hand_over(self, gateway: Gateway, items: list[bytes], fds: list[int]) -> None:
+        """Give the gateway what init has passed out, and let init go on when it is being served."""
+        try:
+            if gateway.take(items, fds):
+                channel.send(self._status.fd, b"g")
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # init is gone; the next report says so
+        finally:
+            for fd in fds:
+                os.close(fd)
 
     def fileno(self) -> int:
         """Return the descriptor of the status socket."""
@@ -280,6 +302,8 @@ class LinuxSandbox:
         if self._outputs:
             self._take_outputs_back()
         self._facts.temps_removed = True
+        if self.gateway is not None:
+            self.gateway.finish()
         terminal, self.terminal_fd = self.terminal_fd, -1
         recording, self._recording = self._recording, -1
         for fd in (terminal, recording):
@@ -315,13 +339,26 @@ class LinuxSandbox:
 
         return TreeMeter(host_pid(self._pidfd))
 
+    def moved(self) -> int:
+        """Return how many bytes have crossed the border of its network so far."""
+        return 0 if self.gateway is None else self.gateway.moved
+
+    def hosts(self) -> tuple[HostTraffic, ...]:
+        """Return what was exchanged with allowed hosts."""
+        return () if self.gateway is None else self.gateway.hosts
+
+    def denials(self) -> tuple[Denial, ...]:
+        """Return what was refused."""
+        return () if self.gateway is None else self.gateway.denials
+
     def records(self) -> tuple[GuaranteeRecord, ...]:
         """Return what became of each guarantee."""
         return self._receipt(self._facts)
 
     def notes(self) -> tuple[str, ...]:
         """Return remarks for people."""
-        return self._notes(self._facts)
+        lost = ("the gateway ended early: from then on no host could be reached",)
+        return self._notes(self._facts) + (lost if self.gateway is not None and self.gateway.was_lost else ())
 
 
 def _refusals(items: list[bytes]) -> tuple[Refusal, ...]:

@@ -24,6 +24,7 @@ from bldr.model.value import value
 
 __all__ = [
     "Absent",
+    "AnswerNames",
     "Bind",
     "Canary",
     "DropPrivileges",
@@ -47,9 +48,12 @@ __all__ = [
     "NewRoot",
     "Pivot",
     "Seal",
+    "SeeRefused",
     "SetHostname",
     "SetLimit",
     "ShowLink",
+    "StandInFor",
+    "StandInForMore",
     "Step",
     "Unseal",
     "Where",
@@ -122,6 +126,67 @@ class LoopbackUp(Step):
 
     def describe(self) -> str:
         return "bring the private loopback up"
+
+
+@value
+class AnswerNames(Step):
+    """Addresses that stand for allowed hosts, and a name server that knows them; ``literals`` keep their own."""
+
+    name_server: str
+    literals: tuple[str, ...]
+
+    def describe(self) -> str:
+        return f"answer names at {self.name_server}: the allowed ones, and no others"
+
+    def encode(self) -> tuple[bytes, ...]:
+        return (b"names", *[literal.encode() for literal in self.literals])
+
+
+@value
+class StandInFor(Step):
+    """A socket that seems to be a port of an allowed host; who accepts is the gateway."""
+
+    host: str
+    address: str
+    port: int
+    protocol: str
+
+    def describe(self) -> str:
+        where = f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return f"stand in at {where}/{self.protocol} for port {self.port} of {self.host}"
+
+    def encode(self) -> tuple[bytes, ...]:
+        return (b"stand-in", self.protocol.encode(), self.address.encode(), b"%d" % self.port)
+
+
+@value
+class StandInForMore(Step):
+    """Sockets at a row of addresses, for names that only a wildcard allows."""
+
+    address: str
+    count: int
+    places: tuple[tuple[str, int], ...]
+
+    def describe(self) -> str:
+        ports = ", ".join([f"{port}/{protocol}" for protocol, port in self.places])
+        return f"stand in at {self.count} addresses from {self.address} on for names below *, at {ports}"
+
+    def encode(self) -> tuple[bytes, ...]:
+        places = [f"{protocol}:{port}".encode() for protocol, port in self.places]
+        return (b"pool", self.address.encode(), b"%d" % self.count, *places)
+
+
+@value
+class SeeRefused(Step):
+    """Attempts to connect to anything else are refused, and seen by the gateway."""
+
+    literals: tuple[str, ...]
+
+    def describe(self) -> str:
+        return "refuse connections to everything else, and note them"
+
+    def encode(self) -> tuple[bytes, ...]:
+        return (b"watch", *[literal.encode() for literal in self.literals])
 
 
 @value
@@ -513,6 +578,7 @@ class Canary(Step):
 _CANARIES = {
     "absent": "{} cannot be opened",
     "readonly": "nothing can be written at {}",
+    "unlisted": "{}, which is not allowed, cannot be reached",
     "unreachable": "no address can be reached",
     "capless": "no capability is left",
     "filtered": "a denied system call is refused",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bldr.errors import BackendUnavailableError
 from bldr.model.declarations import Role
+from bldr.model.receipt import Guarantee
 from bldr.sandbox.resolved import EntryKind
 
 TYPE_CHECKING = False
@@ -27,6 +28,8 @@ def refuse_beyond(resolved: ResolvedSpec) -> None:
         raise _beyond("temps in memory need a mount namespace", "leave --tmp-size out, so that temps are on disk")
     if spec.hostname != "bldr":
         raise _beyond(f"the host name {spec.hostname!r} needs a uts namespace", "leave --hostname out")
+    if not spec.network.is_hermetic and Guarantee.NETWORK_ALLOW_LIST not in spec.allow_degraded:
+        raise _beyond("allowed hosts need a network namespace", "fetch what is needed beforehand")
     if spec.uid:
         raise _beyond(f"the user id {spec.uid} needs a user namespace", "leave --uid out: the caller's is kept")
 

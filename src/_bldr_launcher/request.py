@@ -1,0 +1,82 @@
+"""What the supervisor asks for: one execution in a sandbox of its own."""
+
+from __future__ import annotations
+
+from _bldr_launcher import wire
+
+__all__ = ["Request"]
+
+
+class Request:
+    """What one execution asks for; ``pack`` in the supervisor, ``parse`` in the launcher and in init."""
+
+    __slots__ = ("argv", "cwd", "env", "flags", "limits", "scratch", "steps", "uid")
+
+    def __init__(
+        self,
+        uid: int,
+        flags: set[bytes],
+        scratch: bytes,
+        step_fields: list[list[bytes]],
+        cwd: bytes,
+        argv: list[bytes],
+        env: list[bytes],
+        limits: list[tuple[bytes, bytes, bytes]],
+    ) -> None:
+        self.uid = uid
+        self.flags = flags  # set of b"terminal", b"host-proc", b"trace-network", b"trace-full"
+        self.scratch = scratch
+        self.steps = step_fields
+        self.cwd = cwd
+        self.argv = argv
+        self.env = env
+        self.limits = limits  # for the cgroup, see cgroup.py
+
+    @property
+    def refused(self) -> frozenset[bytes]:
+        """What of ``fork`` and ``exec`` is refused to the command, see policy.py."""
+        return frozenset([word for step in self.steps if step[0] == b"refuse" for word in step[1:]])
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether a tracer watches the command."""
+        return b"trace-full" in self.flags or b"trace-network" in self.flags
+
+    @staticmethod
+    def parse(data: bytes) -> Request:
+        """Decode the request; see ``bldr.sandbox.linux.launcher`` for the other side.
+
+        Args:
+            data: The datagram, or the content of the memfd.
+
+        Raises:
+            wire.WireError: It is in another version, or no request.
+        """
+        version, uid, flags, scratch, limits, plan, command = wire.unpack(data)
+        if version != wire.VERSION:
+            raise wire.WireError(f"version {version!r} where {wire.VERSION!r} is spoken")
+        fields = wire.unpack(plan)
+        step_fields = []
+        place = 0
+        while place < len(fields):
+            count = int(fields[place])
+            step_fields.append(fields[place + 1 : place + 1 + count])
+            place += 1 + count
+        words = wire.unpack(command)
+        argc = int(words[0])
+        argv, env = words[2 : 2 + argc], words[2 + argc :]
+        items = wire.unpack(limits)
+        triples = list(zip(items[::3], items[1::3], items[2::3], strict=True))
+        return Request(int(uid), set(flags.split()), scratch, step_fields, words[1], argv, env, triples)
+
+    def load(self) -> bool:
+        """Load the modules that few requests need; whether there were any, so that only an init to come has them.
+
+        An init cannot load them: it has left the files that they would be in.
+        """
+        names = {step[0] for step in self.steps}
+        if self.refused:
+            from _bldr_launcher import forked as _forked  # noqa: F401
+        if b"names" in names:
+            from _bldr_launcher import network as _network  # noqa: F401
+        return bool(self.refused) or b"names" in names
