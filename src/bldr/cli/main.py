@@ -128,6 +128,10 @@ def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
         from bldr.cli import query
 
         return query.main
+    if name == "cache":
+        from bldr.cli import cache
+
+        return cache.main
     if name == "completion":
         from bldr.cli import completion
 

@@ -85,7 +85,11 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
         for note in settings.notes:
             say(note)
     asked = request(parsed, settings, directory, os.environ)
-    if settings.hermetic:
+    if settings.hermetic and parsed.given("cache"):
+        from bldr.cli.cached import run_cached
+
+        result = run_cached(parsed, asked, launcher, pictures, lambda: _hermetic(parsed, asked, launcher, pictures))
+    elif settings.hermetic:
         result = _hermetic(parsed, asked, launcher, pictures)
     else:
         result = _unconfined(parsed, asked, settings)
