@@ -90,14 +90,13 @@ def salt(spec: SandboxSpec, toolchain: str, silence: float | None) -> bytes:
         silence: Seconds; ``None`` for no such limit.
     """
     told: dict[str, object] = {
-        "allow-userns": spec.process.allow_userns,
         "bldr-action": KEY_VERSION,
         "hostname": spec.hostname,
-        "max-children": spec.process.max_children,
         "sandbox": _BACKEND,
         "silence": silence,
         "toolchain": f"{spec.toolchain} {toolchain}",
         "uid": spec.uid,
+        **{f"process.{name}": getattr(spec.process, name) for name in spec.process.__match_args__},
         **{f"limit.{name}": getattr(spec.limits, name) for name in LIMITS},
     }
     return "".join([f"{name}={told[name]}\n" for name in sorted(told) if told[name] is not None]).encode()
@@ -318,6 +317,8 @@ def _shown(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
             shown.append(Shown(entry.at, target=entry.target))
         elif entry.at == "/":
             raise NotCacheableError("the whole host is an input")
+        elif entry.role != Role.INPUT:
+            raise NotCacheableError(f"{entry.at!r} is a {entry.role}, which the key has no place for")
         elif is_within(store, entry.host):
             raise CacheError(
                 f"the cache {store!r} lies in the input {entry.host!r}, which would change with each run",
