@@ -31,9 +31,7 @@ def vectors() -> dict[str, str]:
     )
     spec = SandboxSpecBuilder.create().with_limits(ResourceLimits(memory="1G", cpu_time="90s")).uid(1000).build()
     lines = salt(spec, "none", 2.5)
-    action = Action(
-        Digest.of(command.encode()), Digest.of(root.encode()), timeout=90.25, salt=lines, platform=platform
-    )
+    action = Action(Digest.of(command.encode()), Digest.of(root.encode()), timeout=90.25, salt=lines, platform=platform)
     return {
         "directory": str(Digest.of(source_directory.encode())),
         "root": str(Digest.of(root.encode())),

@@ -108,10 +108,7 @@ def _classes() -> dict[str, Any]:
                 added.type_name = f".reapi.{plain}"
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"reapi.{name}"))  # type: ignore[no-untyped-call]
-        for name in SCHEMA
-    }
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"reapi.{name}")) for name in SCHEMA}
 
 
 REAL = _classes()
@@ -298,19 +295,18 @@ def test_results(result: ActionResult) -> None:
 
 @given(directories(), st.randoms(use_true_random=False))
 def test_the_order_of_entries_does_not_matter(directory: Directory, random: Any) -> None:
-    shuffled = [list(nodes) for nodes in (directory.files, directory.directories, directory.symlinks)]
-    for nodes in shuffled:
+    files, inner, links = list(directory.files), list(directory.directories), list(directory.symlinks)
+    for nodes in (files, inner, links):
         random.shuffle(nodes)
-    files, inner, links = (tuple(nodes) for nodes in shuffled)
 
-    assert Directory(files, inner, links, directory.mode).encode() == directory.encode()
+    assert Directory(tuple(files), tuple(inner), tuple(links), directory.mode).encode() == directory.encode()
 
 
 @given(st.binary(max_size=60))
 def test_whatever_the_bytes_are_reading_them_ends_in_a_message_or_an_error(encoded: bytes) -> None:
     for kind in (Action, ActionResult, Command, Digest, Directory, Tree):
         try:
-            kind.decode(encoded)  # type: ignore[attr-defined]
+            kind.decode(encoded)
         except WireError:
             pass
 

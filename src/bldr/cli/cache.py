@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from bldr.cli.cached import cache_directory
 from bldr.cli.messages import page, visible
 from bldr.cli.options import UsageError, nearest, parse
 from bldr.cli.quantities import size
 from bldr.cli.resultfile import to_json
 from bldr.cli.verbs import CACHE
-from bldr.store.cache import DEFAULT_SIZE, Cache
+from bldr.sandbox.select import refuse_without_backend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bldr.cli.options import Parsed
-    from bldr.store.cache import Collected, Statistics, Verified
+    from bldr.store.cache import Cache, Collected, Statistics, Verified
 
 __all__ = ["main"]
 
@@ -39,6 +38,10 @@ def main(arguments: Sequence[str]) -> int:
         )
     if len(parsed.rest) > (2 if what == "why" else 1):
         raise UsageError(f"cache {what} does not take {parsed.rest[-1]!r}", hint="bldr help cache")
+    refuse_without_backend()
+    from bldr.cli.cached import cache_directory
+    from bldr.store.cache import Cache
+
     with Cache(cache_directory(parsed.last("dir"))) as cache:
         return _act(what, cache, parsed)
 
@@ -50,6 +53,8 @@ def _act(what: str, cache: Cache, parsed: Parsed) -> int:
         page(to_json(counted.to_dict()) if as_json else _statistics(counted))
         return 0
     if what == "gc":
+        from bldr.store.cache import DEFAULT_SIZE
+
         given = parsed.last("size")
         collected = cache.collect(DEFAULT_SIZE if given is None else size(given, "--size"))
         page(to_json(collected.to_dict()) if as_json else _collected(collected))

@@ -16,6 +16,7 @@ from bldr.execution.staging import Staging
 from bldr.model.declarations import Role
 from bldr.model.limits import LIMITS
 from bldr.model.paths import is_within
+from bldr.model.process import ProcessPolicy
 from bldr.model.receipt import Guarantee, GuaranteeRecord, Receipt
 from bldr.model.result import ExecutionResult, Termination
 from bldr.model.toolchain import named
@@ -96,9 +97,12 @@ def salt(spec: SandboxSpec, toolchain: str, silence: float | None) -> bytes:
         "silence": silence,
         "toolchain": f"{spec.toolchain} {toolchain}",
         "uid": spec.uid,
-        **{f"process.{name}": getattr(spec.process, name) for name in spec.process.__match_args__},
         **{f"limit.{name}": getattr(spec.limits, name) for name in LIMITS},
     }
+    usual = ProcessPolicy.hermetic()
+    for name in ProcessPolicy.__match_args__:  # what is as usual is left out, so that a new field changes no key
+        if getattr(spec.process, name) != getattr(usual, name):
+            told[f"process.{name}"] = getattr(spec.process, name)
     return "".join([f"{name}={told[name]}\n" for name in sorted(told) if told[name] is not None]).encode()
 
 

@@ -98,9 +98,9 @@ def _move_all(source: int, target: int, path: str) -> None:
         if not stat.S_ISDIR(about.st_mode):
             if there == stat.S_IFDIR:
                 raise CacheError(
-                    f"the output {path}/{name} cannot be put in place: a directory is there",
+                    f"the output {f'{path}/{name}'!r} cannot be put in place: a directory is there",
                     code="cache.output-blocked",
-                    hint=f"remove it: rm -r {path}/{name}",
+                    hint="remove that directory, and run it once more",
                 )
             _move_file(name, about, source, target)
             continue

@@ -57,10 +57,11 @@ class Shown:
 class _File:
     """A file that was looked at; its digest comes later."""
 
-    __slots__ = ("digest", "mode", "path", "stamp")
+    __slots__ = ("digest", "key", "mode", "path", "stamp")
 
     def __init__(self, path: str, about: os.stat_result) -> None:
         self.path = path
+        self.key = os.fsencode(path)
         self.stamp = Stamp.of(about)
         self.mode = stat.S_IMODE(about.st_mode)
         self.digest: Digest | None = None
@@ -98,21 +99,19 @@ class StatCache:
         Raises:
             NotCacheableError: A file cannot be read, or changed since it was looked at.
         """
-        paths = {os.fsencode(file.path): file for file in files}
-        unasked = [path for path in paths if path not in self._known]
-        self._known.update(self._index.hashes(unasked))
+        self._known.update(self._index.hashes({path for file in files if (path := file.key) not in self._known}))
         fresh = []
-        for path, file in paths.items():
+        for file in files:
             encoded = file.stamp.encode()
-            known = self._known.get(path)
+            known = self._known.get(file.key)
             if known is not None and known[0] == encoded:
                 file.digest = Digest(known[1].hex(), file.stamp.size)
                 continue
             began = time.time_ns()
             file.digest = _read_digest(file)
             if max(file.stamp.modified, file.stamp.changed) + _RACY < began:
-                row = (path, encoded, bytes.fromhex(file.digest.hash))
-                self._known[path] = row[1:]
+                row = (file.key, encoded, bytes.fromhex(file.digest.hash))
+                self._known[file.key] = row[1:]
                 fresh.append(row)
         if fresh:
             self._index.remember_hashes(fresh)

@@ -11,6 +11,7 @@ _bldr() {
         'doctor:say what this host can enforce, how it was tried, and how to raise it'
         'query:ask about targets: which there are, what they need, what needs them, and why'
         'fmt:lay out Builderfiles in the one way'
+        'cache:look after what '\''bldr run --cache'\'' keeps'
         'completion:print a completion script for bash, fish or zsh'
         'help:show the page of a verb'
     )
@@ -58,6 +59,7 @@ _bldr() {
                 '--allow-userns[let the command make user namespaces, to nest sandboxes]' \
                 '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
                 '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
+                '--cache=-[take the result from the cache when nothing has changed, else keep it there (default\: ~/.cache/bldr)]::DIR:_files -/' \
                 '--json=[write the result, with its receipt, to FILE]:FILE:_files' \
                 '--report=[draw the run as a page that needs nothing but a browser\: processes, memory, CPU, disk over time]:FILE.html:_files' \
                 '--profile=[write the run in the Chrome trace format, for Perfetto]:FILE.json:_files' \
@@ -161,6 +163,13 @@ _bldr() {
                 '--check[change nothing; print the names of files that would change]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' ;;
+        cache)
+            _arguments -s -S \
+                '--dir=[the cache (default\: ~/.cache/bldr)]:DIR:_files -/' \
+                '--size=[what gc leaves at most (default\: 10G)]:SIZE: ' \
+                '--json[print JSON]' \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*:word:(stats gc verify clear why)' ;;
         completion)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
@@ -168,7 +177,7 @@ _bldr() {
         help)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
-                '*:word:(run shell plan doctor query fmt completion help)' ;;
+                '*:word:(run shell plan doctor query fmt cache completion help)' ;;
     esac
 }
 
