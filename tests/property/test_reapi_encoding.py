@@ -27,7 +27,15 @@ from bldr.store.messages import (
 )
 from bldr.store.wire import WireError, fields_of
 
-_TYPES = {"string": 9, "bytes": 12, "int64": 3, "int32": 5, "uint32": 13, "bool": 8}
+Field = descriptor_pb2.FieldDescriptorProto
+_TYPES = {
+    "string": Field.TYPE_STRING,
+    "bytes": Field.TYPE_BYTES,
+    "int64": Field.TYPE_INT64,
+    "int32": Field.TYPE_INT32,
+    "uint32": Field.TYPE_UINT32,
+    "bool": Field.TYPE_BOOL,
+}
 
 # build.bazel.remote.execution.v2, and the well-known types that it uses. "*" is repeated.
 SCHEMA = {
@@ -100,11 +108,10 @@ def _classes() -> dict[str, Any]:
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
             plain = kind.lstrip("*")
-            added = message.field.add(name=field, number=number, label=3 if kind != plain else 1)
-            if plain in _TYPES:
-                added.type = _TYPES[plain]
-            else:
-                added.type = 11
+            added = message.field.add(name=field, number=number)
+            added.label = Field.LABEL_REPEATED if kind != plain else Field.LABEL_OPTIONAL
+            added.type = _TYPES.get(plain, Field.TYPE_MESSAGE)
+            if plain not in _TYPES:
                 added.type_name = f".reapi.{plain}"
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())

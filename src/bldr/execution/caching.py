@@ -99,11 +99,13 @@ def salt(spec: SandboxSpec, toolchain: str, silence: float | None) -> bytes:
         "uid": spec.uid,
         **{f"limit.{name}": getattr(spec.limits, name) for name in LIMITS},
     }
+    if spec.overlays:
+        told["overlays"] = " ".join(spec.overlays.roots())
     usual = ProcessPolicy.hermetic()
     for name in ProcessPolicy.__match_args__:  # what is as usual is left out, so that a new field changes no key
         if getattr(spec.process, name) != getattr(usual, name):
             told[f"process.{name}"] = getattr(spec.process, name)
-    return "".join([f"{name}={told[name]}\n" for name in sorted(told) if told[name] is not None]).encode()
+    return os.fsencode("".join([f"{name}={told[name]}\n" for name in sorted(told) if told[name] is not None]))
 
 
 class CachedCommand:
@@ -321,8 +323,6 @@ def _shown(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
             shown.append(Shown(entry.at, target=entry.target))
         elif entry.at == "/":
             raise NotCacheableError("the whole host is an input")
-        elif entry.role != Role.INPUT:
-            raise NotCacheableError(f"{entry.at!r} is a {entry.role}, which the key has no place for")
         elif is_within(store, entry.host):
             raise CacheError(
                 f"the cache {store!r} lies in the input {entry.host!r}, which would change with each run",

@@ -36,7 +36,7 @@ class Site:
         self.source, self.output = root / "w" / "src", root / "w" / "out"
         self.log = root / "w" / "log"
         self._bldr = bldr
-        for directory in (self.cache, self.source, self.output):
+        for directory in (self.cache, self.source, self.output, root / "w" / "layered"):
             directory.mkdir(parents=True)
         shutil.copy(index, self.cache)
         (self.source / "a").write_text("content", encoding="ascii")
@@ -106,6 +106,7 @@ OPTIONS = {
     "hostname": ("--hostname", "other"),
     "input elsewhere": ("-i", "src:/elsewhere"),
     "temp": ("-t", "/scratch"),
+    "overlay": ("--overlay", "layered"),
     "policy": ("--max-children", "100"),
 }
 
