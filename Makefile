@@ -17,7 +17,7 @@ LINUX_ONLY := \
 	--exclude '/_bldr_launcher/(gateway/(__main__|datagrams|ledger|loop|nameserver|resolver|serving|streams)|netlink|network)\.py$$' \
 	--exclude '/bldr/sandbox/linux/gateway\.py$$' \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
-	--exclude '/bldr/(cli/unconfined|execution/(loop|monitor|timeout))\.py$$'
+	--exclude '/bldr/(cli/(cached|unconfined)|execution/(caching|loop|monitor|staging|timeout)|store/(blobs|cache|inputroot|outputs))\.py$$'
 POSIX_ONLY := \
 	--exclude '/_bldr_launcher/(pseudofile|seccomp|trace_calls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \

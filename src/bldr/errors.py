@@ -21,11 +21,15 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
      │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
      ├─ AuditError                        audit.*     the audit log cannot be written or read
-     └─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set but where
-                                                      a timeout passed before the command was started
-         ├─ CommandFailedError            action.exit-status | action.signal | action.cancelled
-         ├─ LimitReachedError             action.limit-reached
-         └─ TimeLimitError (TimeoutError) action.timed-out
+     ├─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set but where
+     │                                                a timeout passed before the command was started
+     │   ├─ CommandFailedError            action.exit-status | action.signal | action.cancelled
+     │   ├─ LimitReachedError             action.limit-reached
+     │   └─ TimeLimitError (TimeoutError) action.timed-out
+     └─ CacheError                        cache.*     the cache cannot be used, or does not hold what is looked for
+         ├─ BlobNotFoundError             cache.blob-missing
+         ├─ DigestMismatchError           cache.corrupt   it is never mended silently
+         └─ NotCacheableError             cache.not-cacheable
 """
 
 from __future__ import annotations
@@ -39,15 +43,19 @@ __all__ = [
     "AuditError",
     "BackendUnavailableError",
     "BldrError",
+    "BlobNotFoundError",
     "BuilderfileError",
     "BuilderfileSyntaxError",
+    "CacheError",
     "CommandFailedError",
     "DependencyCycleError",
+    "DigestMismatchError",
     "GuaranteeUnavailableError",
     "InvalidCommandError",
     "InvalidLimitError",
     "InvalidPathError",
     "LimitReachedError",
+    "NotCacheableError",
     "OverlappingPathsError",
     "SandboxError",
     "SandboxLostError",
@@ -306,3 +314,27 @@ class TimeLimitError(ActionError, TimeoutError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class CacheError(BldrError):
+    """The cache cannot be used, or does not hold what is looked for."""
+
+    code = "cache.failed"
+
+
+class BlobNotFoundError(CacheError):
+    """A blob is not in the content store."""
+
+    code = "cache.blob-missing"
+
+
+class DigestMismatchError(CacheError):
+    """A blob is not what its digest says; it was put into quarantine."""
+
+    code = "cache.corrupt"
+
+
+class NotCacheableError(CacheError):
+    """The result of an action must not be kept, or cannot be; the message is the reason."""
+
+    code = "cache.not-cacheable"

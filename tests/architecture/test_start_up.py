@@ -75,6 +75,9 @@ def test_running_a_command_imports_nothing_dear(tmp_path: Path) -> None:
     loaded = modules_of("import sys; from bldr.cli.main import main; sys.exit(main())", "run", "--", "true")
 
     assert loaded & TOO_DEAR == set()
+    assert not any(
+        name.startswith(("bldr.store", "bldr.execution.caching", "bldr.cli.cache", "sqlite3")) for name in loaded
+    )
 
 
 @pytest.mark.needs("user-namespaces")

@@ -112,7 +112,7 @@ def _bash() -> str:
 
 
 def _bash_names(verb: Verb, *, valued: bool) -> str:
-    return " ".join(name for option in verb.options if bool(option.metavar) == valued for name in _spellings(option))
+    return " ".join(name for option in verb.options if option.needs_value == valued for name in _spellings(option))
 
 
 def _valued_options() -> list[Option]:
@@ -120,7 +120,7 @@ def _valued_options() -> list[Option]:
     found: dict[str, Option] = {}
     for verb in VERBS:
         for option in verb.options:
-            if option.metavar:
+            if option.needs_value:
                 found.setdefault(option.name, option)
     return list(found.values())
 
@@ -186,9 +186,9 @@ def _zsh_option(option: Option) -> str:
         if option.choices:
             how = f"({' '.join(option.choices)})"
         metavar = option.metavar.replace("[", "\\[").replace("]", "\\]").replace(":", "\\:")
-        action = f":{metavar}:{how}"
+        action = f"{':' if option.stands_alone else ''}:{metavar}:{how}"
     star = "*" if option.name in _REPEATABLE else ""
-    long = f"--{option.name}=" if option.metavar else f"--{option.name}"
+    long = f"--{option.name}{'=-' if option.stands_alone else '=' if option.metavar else ''}"
     if not option.short:
         return _quoted(f"{star}{long}[{text}]{action}")
     short = f"-{option.short}+" if option.metavar else f"-{option.short}"
@@ -241,7 +241,7 @@ def _fish() -> str:
 def _fish_option(option: Option) -> str:
     parts = [f"-s {option.short}"] if option.short else []
     parts.append(f"-l {option.name}")
-    if option.metavar:
+    if option.needs_value:
         parts.append("-r -F" if option.completes else "-x")
         if option.choices:
             parts.append(f"-a {_quoted(' '.join(option.choices))}")

@@ -92,7 +92,7 @@ def verb_page(verb: Verb) -> str:
 
 def _option_lines(option: Option) -> list[str]:
     short = f"-{option.short}, " if option.short else "    "
-    metavar = f" {option.metavar}" if option.metavar else ""
+    metavar = f" {option.metavar}" if option.needs_value else f"[={option.metavar}]" if option.metavar else ""
     left = f"  {short}--{option.name}{metavar}"
     right = _wrapped(option.summary, _WIDTH - _COLUMN)
     first = [f"{left:<{_COLUMN}}{right[0]}"] if len(left) < _COLUMN else [left, " " * _COLUMN + right[0]]

@@ -132,6 +132,10 @@ def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
         from bldr.cli import audit
 
         return audit.main
+    if name == "cache":
+        from bldr.cli import cache
+
+        return cache.main
     if name == "completion":
         from bldr.cli import completion
 

@@ -41,7 +41,8 @@ class UsageError(Exception):
 class Option:
     """One option of a verb.
 
-    ``metavar`` is empty for a flag. ``choices`` and ``completes`` ("file", "dir" or "") feed the completions only:
+    ``metavar`` is empty for a flag. One that ``stands_alone`` has a value only where it is written with ``=``, and is
+    given as an empty one otherwise. ``choices`` and ``completes`` ("file", "dir" or "") feed the completions only:
     the value is checked where it is used.
     """
 
@@ -52,6 +53,12 @@ class Option:
     group: str = "Options"
     choices: tuple[str, ...] = ()
     completes: str = ""
+    stands_alone: bool = False
+
+    @property
+    def needs_value(self) -> bool:
+        """Whether the next argument is its value."""
+        return bool(self.metavar) and not self.stands_alone
 
 
 @value
@@ -131,7 +138,7 @@ def _long(verb: Verb, parsed: Parsed, arguments: Sequence[str], index: int) -> i
             raise UsageError(f"--{name} takes no value, got {text!r}", hint=f"bldr help {verb.name}")
         parsed.values.setdefault(name, []).append("")
         return index + 1
-    if not equals:
+    if not equals and option.needs_value:
         index += 1
         text = _following(option, f"--{name}", arguments, index)
     parsed.values.setdefault(name, []).append(text)
@@ -147,7 +154,7 @@ def _short(verb: Verb, parsed: Parsed, arguments: Sequence[str], index: int) -> 
         if option is None:
             raise _unknown(verb, f"-{letter}", whole=arguments[index])
         given = parsed.values.setdefault(option.name, [])
-        if option.metavar:
+        if option.needs_value:
             text = letters[position + 1 :]
             if not text:
                 index += 1

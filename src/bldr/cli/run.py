@@ -87,7 +87,18 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
         for note in settings.notes:
             say(note)
     asked = request(parsed, settings, directory, os.environ)
-    if settings.hermetic:
+    is_cached = settings.hermetic and parsed.given("cache")
+    if is_cached and trace_level(parsed) != "off":
+        say("not cached: what a command does is only seen when it runs")
+        is_cached = False
+    if is_cached:
+        from bldr.cli.cached import run_cached
+
+        audit = audit_log(parsed, settings)
+        result = run_cached(
+            parsed, asked, launcher, pictures, audit, lambda: _hermetic(parsed, asked, launcher, pictures, settings)
+        )
+    elif settings.hermetic:
         result = _hermetic(parsed, asked, launcher, pictures, settings)
     else:
         result = _unconfined(parsed, asked, settings)
@@ -119,7 +130,7 @@ def _hermetic(
                 stderr=stderr,
                 list_outputs=parsed.given("json") or pictures is not None,
                 timeline=pictures is not None or progress is not None,
-                trace=_trace_level(parsed),
+                trace=trace_level(parsed),
             )
             with session:
                 session.wake_by(interrupts.fd)
@@ -156,7 +167,7 @@ def waited(session: Sandbox) -> ExecutionResult:
         return session.wait()
 
 
-def _trace_level(parsed: Parsed) -> str:
+def trace_level(parsed: Parsed) -> str:
     level = parsed.last("trace") or "auto"
     if level not in ("auto", "off", "network", "full"):
         raise UsageError(f"--trace {level}: there is no such level", hint="off, network, full or auto")

@@ -6,6 +6,7 @@ from bldr.cli.options import COMMAND, WORDS, Option, Verb
 
 __all__ = [
     "AUDIT",
+    "CACHE",
     "COMPLETION",
     "DOCTOR",
     "FMT",
@@ -180,6 +181,14 @@ RUN = Verb(
             group="Report",
             choices=("auto", "off", "network", "full"),
         ),
+        Option(
+            "cache",
+            "take the result from the cache when nothing has changed, else keep it there (default: ~/.cache/bldr)",
+            metavar="DIR",
+            group="Cache",
+            completes="dir",
+            stands_alone=True,
+        ),
         Option("json", "write the result, with its receipt, to FILE", metavar="FILE", group="Report", completes="file"),
         Option(
             "report",
@@ -212,6 +221,7 @@ RUN = Verb(
         ("Compile with the sources read-only and the results in ./out", "bldr run -i . -o out -- make -C . O=out"),
         ("See what the command can see", "bldr run -- ls -la / /tmp"),
         ("Show a directory elsewhere inside", "bldr run -i ~/project:/src --cwd /src -- cargo build --offline"),
+        ("Do not compile twice what has not changed", "bldr run --cache -i . -o out -- make O=out"),
         ("Look at where the time and the memory went", "bldr run --report run.html -i . -o out -- make -j4"),
         ("Fail unless the network was really cut", "bldr run --require no-network -v -- ./configure"),
     ),
@@ -402,6 +412,38 @@ AUDIT = Verb(
     notes=(("Exit status", ("0; 1 when --verify finds something wrong; 125 when there is no log; 2 usage.",)),),
 )
 
+CACHE = Verb(
+    name="cache",
+    summary="look after what 'bldr run --cache' keeps",
+    usage=(
+        "bldr cache stats [OPTIONS]",
+        "bldr cache gc [--size SIZE] [OPTIONS]",
+        "bldr cache verify|clear [OPTIONS]",
+        "bldr cache why [ACTION] [OPTIONS]",
+    ),
+    description=(
+        "stats counts what is there. gc removes the results that were not used for longest until the rest fits, and"
+        " what no result needs. verify reads everything and puts what was changed into quarantine. clear removes"
+        " everything. why compares the action that was asked for last, or the one whose digest begins with ACTION,"
+        " with the nearest earlier one, and names what differs."
+    ),
+    options=(
+        Option("dir", "the cache (default: ~/.cache/bldr)", metavar="DIR", completes="dir"),
+        Option("size", "what gc leaves at most (default: 10G)", metavar="SIZE"),
+        Option("json", "print JSON"),
+        _HELP_OPTION,
+    ),
+    takes=WORDS,
+    words=("stats", "gc", "verify", "clear", "why"),
+    examples=(
+        ("Why did it run again?", "bldr cache why"),
+        ("Keep the cache small, from a timer", "bldr cache gc --size 2G"),
+    ),
+    notes=(
+        ("Exit status", ("0; 1 when verify found something that was changed; 125 when the cache cannot be used.",)),
+    ),
+)
+
 COMPLETION = Verb(
     name="completion",
     summary="print a completion script for bash, fish or zsh",
@@ -424,10 +466,10 @@ HELP = Verb(
     description="Show the page of a verb, or the list of verbs.",
     options=(_HELP_OPTION,),
     takes=WORDS,
-    words=("run", "shell", "plan", "doctor", "audit", "query", "fmt", "completion", "help"),
+    words=("run", "shell", "plan", "doctor", "audit", "query", "fmt", "cache", "completion", "help"),
 )
 
-VERBS = (RUN, SHELL, PLAN, DOCTOR, AUDIT, QUERY, FMT, COMPLETION, HELP)
+VERBS = (RUN, SHELL, PLAN, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
 
 
 def verb_named(name: str) -> Verb | None:

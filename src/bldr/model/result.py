@@ -158,6 +158,9 @@ class ExecutionResult:
         post_mortem: What was running when bldr ended it because of a timeout or a limit.
         started_at: Seconds since the epoch.
         duration: Seconds from the request to the end of the clean-up.
+        action: The SHA-256 of the action in hexadecimal, where the cache was asked; empty otherwise.
+        cached: Whether the command did not run, because its result was in the cache. The receipt is that of the run
+            that made it then.
     """
 
     argv: tuple[str, ...]
@@ -179,6 +182,8 @@ class ExecutionResult:
     post_mortem: PostMortem | None = None
     started_at: float = 0.0
     duration: float = 0.0
+    action: str = ""
+    cached: bool = False
 
     @property
     def success(self) -> bool:
@@ -286,6 +291,8 @@ class ExecutionResult:
             "post_mortem": None if self.post_mortem is None else self.post_mortem.to_dict(),
             "started_at": self.started_at,
             "duration": self.duration,
+            "action": self.action or None,
+            "cached": self.cached,
         }
 
     def _name(self) -> str:

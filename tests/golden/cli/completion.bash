@@ -4,14 +4,14 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell plan doctor audit query fmt completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell plan doctor audit query fmt cache completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
     local flags= values= command= words=""
     case "$verb" in
         run)
-            flags="--allow-userns -v --verbose -q --quiet -h --help"
+            flags="--allow-userns --cache -v --verbose -q --quiet -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress"
             command=yes
             words="" ;;
@@ -45,6 +45,11 @@ _bldr() {
             values=""
             command=
             words="" ;;
+        cache)
+            flags="--json -h --help"
+            values="--dir --size"
+            command=
+            words="stats gc verify clear why" ;;
         completion)
             flags="-h --help"
             values=""
@@ -54,7 +59,7 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell plan doctor audit query fmt completion help" ;;
+            words="run shell plan doctor audit query fmt cache completion help" ;;
         *) return ;;
     esac
     # find where the command begins: after --, or at the first word that is no option and no value
@@ -156,6 +161,10 @@ _bldr() {
         --last)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --expect)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --dir)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
+        --size)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
     esac
     if [[ "$word" == -* ]]; then

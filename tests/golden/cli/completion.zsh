@@ -12,6 +12,7 @@ _bldr() {
         'audit:show, filter, follow and verify an audit log'
         'query:ask about targets: which there are, what they need, what needs them, and why'
         'fmt:lay out Builderfiles in the one way'
+        'cache:look after what '\''bldr run --cache'\'' keeps'
         'completion:print a completion script for bash, fish or zsh'
         'help:show the page of a verb'
     )
@@ -61,6 +62,7 @@ _bldr() {
                 '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
                 '--audit-log=[append each violation and denial to FILE, see bldr audit]:FILE:_files' \
                 '--trace=[record what the command does\: nothing (off), programs and connections (network), files as well (full); auto (default) is off here]:LEVEL:(auto off network full)' \
+                '--cache=-[take the result from the cache when nothing has changed, else keep it there (default\: ~/.cache/bldr)]::DIR:_files -/' \
                 '--json=[write the result, with its receipt, to FILE]:FILE:_files' \
                 '--report=[draw the run as a page that needs nothing but a browser\: processes, memory, CPU, disk over time]:FILE.html:_files' \
                 '--profile=[write the run in the Chrome trace format, for Perfetto]:FILE.json:_files' \
@@ -179,6 +181,13 @@ _bldr() {
                 '--check[change nothing; print the names of files that would change]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' ;;
+        cache)
+            _arguments -s -S \
+                '--dir=[the cache (default\: ~/.cache/bldr)]:DIR:_files -/' \
+                '--size=[what gc leaves at most (default\: 10G)]:SIZE: ' \
+                '--json[print JSON]' \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*:word:(stats gc verify clear why)' ;;
         completion)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
@@ -186,7 +195,7 @@ _bldr() {
         help)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
-                '*:word:(run shell plan doctor audit query fmt completion help)' ;;
+                '*:word:(run shell plan doctor audit query fmt cache completion help)' ;;
     esac
 }
 

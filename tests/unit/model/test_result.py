@@ -167,6 +167,8 @@ def test_a_result_becomes_json_whatever_bytes_are_in_it() -> None:
         "post_mortem": None,
         "started_at": 1.5,
         "duration": 2.5,
+        "action": None,
+        "cached": False,
     }
 
 

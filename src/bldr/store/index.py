@@ -1,0 +1,235 @@
+"""The index of the store: a SQLite database that remembers digests of files, results of actions, and their use.
+
+It holds nothing that could not be found again by hashing and running. One that cannot be read is therefore put aside
+and a new one is begun. Several processes use it at the same time: it is in WAL mode, and writers wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+
+from bldr.errors import CacheError
+from bldr.model.value import value
+from bldr.store.messages import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Entry", "Index", "Stamp"]
+
+_SCHEMA = 1
+_WAIT = 30.0  # seconds that a writer waits for another one
+_BATCH = 500  # paths in one question; SQLite allows 999 in old versions
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, stamp BLOB NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS results (
+    action BLOB PRIMARY KEY, size INTEGER NOT NULL, result BLOB NOT NULL, about TEXT NOT NULL,
+    stored REAL NOT NULL, used REAL NOT NULL, hits INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS actions (action BLOB PRIMARY KEY, size INTEGER NOT NULL, seen REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS toolchains (
+    name TEXT PRIMARY KEY, paths BLOB NOT NULL, stamps BLOB NOT NULL, identity TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+@value
+class Stamp:
+    """What a file's metadata tell of its content: they change whenever it does, but for the clock's resolution."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+    def encode(self) -> bytes:
+        """Return the stamp as it is stored."""
+        return b"%d %d %d %d %d" % (self.device, self.inode, self.size, self.modified, self.changed)
+
+    @staticmethod
+    def of(about: os.stat_result) -> Stamp:
+        """Return the stamp of what stat(2) said."""
+        return Stamp(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+@value
+class Entry:
+    """A result in the action cache. Times are seconds since the epoch; ``about`` is JSON of the run that made it."""
+
+    action: Digest
+    result: bytes
+    about: str
+    stored: float
+    used: float
+    hits: int
+
+
+class Index:
+    """The database in a directory.
+
+    Args:
+        root: The directory of the store, which exists.
+
+    Raises:
+        CacheError: It cannot be opened.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._path = os.path.join(root, "index.sqlite")
+        self.replaced = ""  # where a database that could not be read lies now
+        try:
+            self._db = self._opened()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+                raise self._unusable(error) from error
+            self._put_aside()
+            try:
+                self._db = self._opened()
+            except sqlite3.Error as second:
+                raise self._unusable(second) from second
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def hashes(self, paths: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+        """Return stamp and hash of the files that are known."""
+        wanted = list(paths)
+        found: dict[bytes, tuple[bytes, bytes]] = {}
+        for start in range(0, len(wanted), _BATCH):
+            some = wanted[start : start + _BATCH]
+            marks = ",".join("?" * len(some))
+            for path, stamp, name in self._db.execute(
+                f"SELECT path, stamp, hash FROM files WHERE path IN ({marks})",  # noqa: S608  # marks only
+                some,
+            ):
+                found[path] = (stamp, name)
+        return found
+
+    def remember_hashes(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
+        """Keep path, stamp and hash of files."""
+        with self._db:
+            self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
+
+    def result(self, action: Digest) -> Entry | None:
+        """Return the result of an action, if there is one."""
+        row = self._db.execute(
+            "SELECT result, about, stored, used, hits FROM results WHERE action = ? AND size = ?",
+            (bytes.fromhex(action.hash), action.size),
+        ).fetchone()
+        return None if row is None else Entry(action, *row)
+
+    def results(self) -> list[Entry]:
+        """Return every result, the one that was used last first."""
+        rows = self._db.execute(
+            "SELECT action, size, result, about, stored, used, hits FROM results ORDER BY used DESC"
+        )
+        return [Entry(Digest(row[0].hex(), row[1]), *row[2:]) for row in rows]
+
+    def remember_result(self, action: Digest, result: bytes, about: str) -> None:
+        """Keep the result of an action, in place of an earlier one."""
+        now = time.time()
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, 0)",
+                (bytes.fromhex(action.hash), action.size, result, about, now, now),
+            )
+
+    def use_result(self, action: Digest) -> None:
+        """Note that a result was used."""
+        with self._db:
+            self._db.execute(
+                "UPDATE results SET used = ?, hits = hits + 1 WHERE action = ?",
+                (time.time(), bytes.fromhex(action.hash)),
+            )
+
+    def forget_result(self, action: Digest) -> None:
+        """Remove a result."""
+        with self._db:
+            self._db.execute("DELETE FROM results WHERE action = ?", (bytes.fromhex(action.hash),))
+
+    def remember_action(self, action: Digest) -> None:
+        """Note that an action was asked for, whatever became of it."""
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO actions VALUES (?, ?, ?)",
+                (bytes.fromhex(action.hash), action.size, time.time()),
+            )
+
+    def actions(self) -> list[tuple[Digest, float]]:
+        """Return every action that was asked for and when that was last, the latest first."""
+        rows = self._db.execute("SELECT action, size, seen FROM actions ORDER BY seen DESC")
+        return [(Digest(name.hex(), size), seen) for name, size, seen in rows]
+
+    def forget_actions(self, before: float) -> list[Digest]:
+        """Forget the actions without a result that were not asked for since a time."""
+        which = "seen < ? AND action NOT IN (SELECT action FROM results)"
+        with self._db:
+            rows = self._db.execute(f"SELECT action, size FROM actions WHERE {which}", (before,)).fetchall()  # noqa: S608
+            self._db.execute(f"DELETE FROM actions WHERE {which}", (before,))  # noqa: S608  # a text of ours
+        return [Digest(name.hex(), size) for name, size in rows]
+
+    def toolchain(self, name: str) -> tuple[bytes, bytes, str] | None:
+        """Return the paths that were looked at, their stamps together, and the identity."""
+        row = self._db.execute("SELECT paths, stamps, identity FROM toolchains WHERE name = ?", (name,)).fetchone()
+        return None if row is None else (row[0], row[1], row[2])
+
+    def remember_toolchain(self, name: str, paths: bytes, stamps: bytes, identity: str) -> None:
+        """Keep the identity of a toolchain."""
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO toolchains VALUES (?, ?, ?, ?)", (name, paths, stamps, identity))
+
+    def forget_all(self) -> None:
+        """Forget everything."""
+        with self._db:
+            for table in ("files", "results", "actions", "toolchains"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # names of ours
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many files are remembered, and how often results were used."""
+        files = self._db.execute("SELECT count(*) FROM files").fetchone()[0]
+        return files, self._db.execute("SELECT coalesce(sum(hits), 0) FROM results").fetchone()[0]
+
+    def _opened(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=_WAIT)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may lose the last entries, no more
+            schema = db.execute("PRAGMA user_version").fetchone()[0]
+            if not schema:
+                db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_SCHEMA}; COMMIT;")
+            else:
+                self._check_version(schema)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _check_version(self, schema: int) -> None:
+        if schema != _SCHEMA:
+            raise CacheError(
+                f"the index {self._path!r} has the version {schema}, not {_SCHEMA}",
+                code="cache.unusable",
+                hint="another version of bldr made it: use another directory, or remove this one",
+            )
+
+    def _put_aside(self) -> None:
+        self.replaced = f"{self._path}.unreadable.{os.getpid()}"
+        os.replace(self._path, self.replaced)
+        for ending in ("-wal", "-shm"):
+            try:
+                os.unlink(self._path + ending)
+            except FileNotFoundError:
+                pass
+
+    def _unusable(self, error: sqlite3.Error) -> CacheError:
+        return CacheError(
+            f"the index {self._path!r} of the cache cannot be opened: {error}",
+            code="cache.unusable",
+            hint="name a directory that you may write: --cache=DIR",
+        )

@@ -1,0 +1,156 @@
+"""Output directories: from files into the content store, and back.
+
+What comes back are names, content, permission bits, symbolic links and holes. A directory is a ``Tree`` in terms of
+REAPI; the files themselves are blobs.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from bldr.errors import CacheError, NotCacheableError
+from bldr.store.inputroot import usual_mode
+from bldr.store.messages import Digest, Directory, DirectoryNode, FileNode, OutputDirectory, SymlinkNode, Tree
+from bldr.store.wire import WireError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bldr.store.blobs import ContentStore
+
+__all__ = ["keep_directory", "restore_directory", "tree_digests", "tree_of"]
+
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_SET_ID = stat.S_ISUID | stat.S_ISGID
+_DEEPEST = 500  # directories; Python's own stack ends at 1000
+
+
+def keep_directory(store: ContentStore, path: str, directory: str) -> OutputDirectory | None:
+    """Put what a directory holds into the store; ``None`` when it holds nothing.
+
+    Args:
+        store: Where the content goes.
+        path: The path of the output in the command.
+        directory: The directory, which nobody else writes.
+
+    Raises:
+        NotCacheableError: Something in it cannot come back: a device, a socket, a fifo, a set-id bit.
+        OSError: The store has no space.
+    """
+    if not os.listdir(directory):
+        return None
+    children: dict[Digest, Directory] = {}
+    root = _kept(store, directory, children, 0)
+    encoded = root.encode()
+    tree = Tree(root, tuple(children.values()))
+    return OutputDirectory(path, store.put(tree.encode()), store.put(encoded))
+
+
+def _kept(store: ContentStore, directory: str, children: dict[Digest, Directory], depth: int) -> Directory:
+    if depth > _DEEPEST:
+        raise NotCacheableError(f"the output {directory!r} lies more than {_DEEPEST} directories deep")
+    files, directories, links = [], [], []
+    try:
+        about = os.lstat(directory)
+        with os.scandir(directory) as found:
+            entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
+        for entry in entries:
+            kind = stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode)
+            if kind == stat.S_IFDIR:
+                child = _kept(store, entry.path, children, depth + 1)
+                digest = Digest.of(child.encode())
+                children.setdefault(digest, child)
+                directories.append(DirectoryNode(entry.name, digest))
+            elif kind == stat.S_IFLNK:
+                links.append(SymlinkNode(entry.name, os.readlink(entry.path)))
+            elif kind == stat.S_IFREG:
+                files.append(_kept_file(store, entry))
+            else:
+                raise NotCacheableError(f"the output {entry.path!r} is neither a file, a directory nor a link")
+    except PermissionError as error:
+        raise NotCacheableError(f"the output {error.filename!r} cannot be read: {error.strerror}") from error
+    mode = _checked_mode(directory, about)
+    return Directory(tuple(files), tuple(directories), tuple(links), usual_mode(mode, is_executable=True))
+
+
+def _kept_file(store: ContentStore, entry: os.DirEntry[str]) -> FileNode:
+    fd = os.open(entry.path, _OPEN)
+    try:
+        mode = _checked_mode(entry.path, os.fstat(fd))
+        digest = store.put_file(fd)
+    finally:
+        os.close(fd)
+    is_executable = bool(mode & 0o100)
+    return FileNode(entry.name, digest, is_executable, usual_mode(mode, is_executable=is_executable))
+
+
+def _checked_mode(path: str, about: os.stat_result) -> int:
+    mode = stat.S_IMODE(about.st_mode)
+    if mode & _SET_ID and stat.S_ISREG(about.st_mode):
+        raise NotCacheableError(f"the output {path!r} has a set-id bit")
+    return mode & ~_SET_ID
+
+
+def tree_of(store: ContentStore, output: OutputDirectory) -> tuple[Directory, dict[Digest, Directory]]:
+    """Return the root of an output and the directories in it by digest.
+
+    Raises:
+        CacheError: A blob is missing or was changed, or the tree is not whole.
+    """
+    try:
+        tree = Tree.decode(store.read(output.tree))
+    except WireError as error:
+        raise CacheError(f"the tree {output.tree} cannot be read: {error}", code="cache.corrupt") from error
+    return tree.root, {Digest.of(child.encode()): child for child in tree.children}
+
+
+def tree_digests(root: Directory, children: dict[Digest, Directory]) -> Iterator[Digest]:
+    """Yield the digest of every file of a tree, each as often as it occurs."""
+    for directory in (root, *children.values()):
+        for file in directory.files:
+            yield file.digest
+
+
+def restore_directory(store: ContentStore, output: OutputDirectory, place: str) -> int:
+    """Fill an empty directory with an output; returns the number of files and links.
+
+    Raises:
+        CacheError: A blob is missing or was changed; what is in the directory then is of no use.
+        OSError: There is no space.
+    """
+    root, children = tree_of(store, output)
+    return _restored(store, root, children, place, 0)
+
+
+def _restored(
+    store: ContentStore, directory: Directory, children: dict[Digest, Directory], place: str, depth: int
+) -> int:
+    if depth > _DEEPEST:
+        raise CacheError("the tree of an output has a directory in itself", code="cache.corrupt")
+    count = 0
+    for file in directory.files:
+        fd = os.open(f"{place}/{file.name}", _CREATE, 0o600)
+        try:
+            store.copy_out(file.digest, fd)
+            os.fchmod(fd, _mode_of(file.mode, 0o755 if file.is_executable else 0o644))
+        finally:
+            os.close(fd)
+        count += 1
+    for link in directory.symlinks:
+        os.symlink(link.target, f"{place}/{link.name}")
+        count += 1
+    for node in directory.directories:
+        child = children.get(node.digest)
+        if child is None:
+            raise CacheError(f"the tree of an output lacks the directory {node.name!r}", code="cache.corrupt")
+        os.mkdir(f"{place}/{node.name}", 0o700)
+        count += _restored(store, child, children, f"{place}/{node.name}", depth + 1)
+    os.chmod(place, _mode_of(directory.mode, 0o755))
+    return count
+
+
+def _mode_of(mode: int | None, usual: int) -> int:
+    return usual if mode is None else mode & 0o1777
