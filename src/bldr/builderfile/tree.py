@@ -124,13 +124,19 @@ class Tree:
     def folders(self) -> list[str]:
         """Return the folders that have a Builderfile, a folder before those in it.
 
-        Hidden folders are not entered, nor links to folders, nor what another workspace is the root of.
+        Hidden folders are not entered, nor links to folders, nor what another workspace is the root of. Neither are
+        folders that the user cannot read: nothing in them can be named, so nothing goes wrong silently.
         """
         found = []
         stack = [""]
         while stack:
             folder = stack.pop()
-            entries = self.entries(folder)
+            try:
+                entries = self.entries(folder)
+            except BuilderfileError:
+                if not folder:
+                    raise
+                continue
             if self.has_builderfile(folder):
                 if folder and ROOT_MARK in entries:
                     continue

@@ -161,6 +161,7 @@ complete -c bldr -n '__bldr_verb query' -a 'targets deps rdeps paths'
 complete -c bldr -n '__bldr_verb fmt' -l check -d 'change nothing; print the names of files that would change'
 complete -c bldr -n '__bldr_verb fmt' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_verb fmt' -s h -l help -d 'show this page'
+complete -c bldr -n '__bldr_verb fmt' -F
 complete -c bldr -n '__bldr_verb completion' -s h -l help -d 'show this page'
 complete -c bldr -n '__bldr_verb completion' -a 'bash fish zsh'
 complete -c bldr -n '__bldr_verb help' -s h -l help -d 'show this page'

@@ -178,7 +178,8 @@ _bldr() {
             _arguments -s -S \
                 '--check[change nothing; print the names of files that would change]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
-                '(-h --help)'{-h,--help}'[show this page]' ;;
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*:file:_files' ;;
         completion)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \

@@ -141,10 +141,17 @@ def test_hidden_folders_links_and_other_workspaces_are_not_entered(tmp_path: Pat
     assert tree.folders() == ["", "a/b", "a-b"]
 
 
-def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_folder_by_the_name_of_builderfile_is_none(tmp_path: Path) -> None:
     files(tmp_path, {"Builderfile": "", "lib/Builderfile/x": ""})
 
-    assert load(str(tmp_path)).targets == {}
+    assert load(str(tmp_path)).folders == ("",)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BuilderfileError, match=r"cannot read the folder 'x+': File name too long") as caught:
+        Tree(str(tmp_path)).entries("x" * 300)
+
+    assert caught.value.code == "builderfile.unreadable"
 
 
 @pytest.mark.parametrize("kind", ["fifo", "dangling link"])
