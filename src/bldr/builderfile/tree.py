@@ -27,11 +27,15 @@ def find_root(directory: str) -> str:
     ends the search. Files of strangers do not count: a Builderfile in ``/tmp`` must not take over what is below it.
 
     Args:
-        directory: An absolute path.
+        directory: An absolute path; empty when the caller's has been deleted.
 
     Raises:
         BuilderfileError: There is none.
     """
+    if not directory:
+        raise BuilderfileError(
+            "the current directory has been deleted", code="builderfile.not-found", hint="go to the workspace"
+        )
     trusted = {0, os.stat(directory).st_uid} | ({os.geteuid()} if hasattr(os, "geteuid") else set())
     found = ""
     step = directory

@@ -190,6 +190,10 @@ class TestRoot:
 
         assert find_root(str(tmp_path / "w/a")) == str(tmp_path / "w")
 
+    def test_the_directory_may_be_deleted(self) -> None:
+        with pytest.raises(BuilderfileError, match="has been deleted"):
+            find_root("")
+
     def test_there_may_be_none(self, tmp_path: Path) -> None:
         with pytest.raises(BuilderfileError) as caught:
             find_root(str(tmp_path))
