@@ -33,14 +33,20 @@ def _tuples(items: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]
 
 
 @st.composite
-def _targets(draw: st.DrawFn, folder: str) -> Target:
+def _targets(draw: st.DrawFn, label: Label, before: list[Label]) -> Target:
+    """A target that mostly needs what is declared before it; now and then anything, which may be wrong."""
     kind = draw(st.sampled_from(["executable", "library", "test", "custom"]))
     sources = draw(_tuples(_patterns))
+    deps: tuple[Label, ...] = ()
+    if draw(st.integers(0, 20)) == 0:
+        deps = tuple(draw(st.lists(_labels, max_size=2, unique=True)))
+    elif before:
+        deps = tuple(draw(st.lists(st.sampled_from(before), max_size=2, unique=True)))
     return Target(
-        label=Label(folder, draw(_names)),
+        label=label,
         type=kind,
         sources=sources if kind == "custom" else (*sources, *(() if "x.c" in sources else ("x.c",))),
-        deps=tuple(draw(st.lists(_labels, max_size=2, unique=True))),
+        deps=deps,
         command=("true",) if kind == "custom" else (),
         output=draw(_tuples(_outputs)) if kind == "custom" else (),
         hermetic=Hermetic(outputs=draw(_tuples(_outputs)) if draw(st.integers(0, 5)) == 0 else ()),
@@ -49,11 +55,13 @@ def _targets(draw: st.DrawFn, folder: str) -> Target:
 
 @st.composite
 def workspaces(draw: st.DrawFn) -> dict[str, list[Target]]:
-    folders = draw(st.sets(_folders, min_size=1)) | {""}
-    return {
-        folder: draw(st.lists(_targets(folder), max_size=3, unique_by=lambda target: target.label))
-        for folder in sorted(folders)
-    }
+    folders: dict[str, list[Target]] = {folder: [] for folder in ["", *sorted(draw(st.sets(_folders)) - {""})]}
+    before: list[Label] = []
+    for label in draw(st.lists(_labels, max_size=5, unique=True)):
+        if label.folder in folders:
+            folders[label.folder].append(draw(_targets(label, before)))
+            before.append(label)
+    return folders
 
 
 def make(root: Path, folders: dict[str, list[Target]]) -> None:
