@@ -29,7 +29,7 @@ SHELL = ("/bin/sh", "-e", "-c")  # what runs a command that is written as one te
 
 @value
 class Declared:
-    """A target and where it stands.
+    """A target and where it stands; of one that is remembered only the place of its name is known.
 
     Args:
         target: The target.
@@ -44,6 +44,12 @@ class Declared:
     name: Span
     spans: Mapping[str, Span]
     items: Mapping[str, tuple[Span, ...]]
+
+    def span(self, key: str, index: int | None = None) -> Span:
+        """Return where the value of a key stands, or an item of it; where that is not known, where the name does."""
+        if index is None:
+            return self.spans.get(key, self.name)
+        return self.items[key][index] if key in self.items else self.name
 
     @property
     def place(self) -> str:

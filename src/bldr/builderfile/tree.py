@@ -27,11 +27,15 @@ def find_root(directory: str) -> str:
     ends the search. Files of strangers do not count: a Builderfile in ``/tmp`` must not take over what is below it.
 
     Args:
-        directory: An absolute path.
+        directory: An absolute path; empty when the caller's has been deleted.
 
     Raises:
         BuilderfileError: There is none.
     """
+    if not directory:
+        raise BuilderfileError(
+            "the current directory has been deleted", code="builderfile.not-found", hint="go to the workspace"
+        )
     trusted = {0, os.stat(directory).st_uid} | ({os.geteuid()} if hasattr(os, "geteuid") else set())
     found = ""
     step = directory
@@ -124,13 +128,19 @@ class Tree:
     def folders(self) -> list[str]:
         """Return the folders that have a Builderfile, a folder before those in it.
 
-        Hidden folders are not entered, nor links to folders, nor what another workspace is the root of.
+        Hidden folders are not entered, nor links to folders, nor what another workspace is the root of. Neither are
+        folders that the user cannot read: nothing in them can be named, so nothing goes wrong silently.
         """
         found = []
         stack = [""]
         while stack:
             folder = stack.pop()
-            entries = self.entries(folder)
+            try:
+                entries = self.entries(folder)
+            except BuilderfileError:
+                if not folder:
+                    raise
+                continue
             if self.has_builderfile(folder):
                 if folder and ROOT_MARK in entries:
                     continue

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bldr.builderfile.label import Label
     from bldr.builderfile.lowering import Declared
+    from bldr.builderfile.memory import Memory
     from bldr.builderfile.source import Span
     from bldr.builderfile.target import Target
 
@@ -36,15 +37,19 @@ class Workspace:
 
     Args:
         root: The absolute path of the workspace.
+        shown: What errors put before the paths of files.
         targets: The targets by label.
         folders: The folders that have a Builderfile.
         tree: The files.
+        is_remembered: Whether places may not be known.
     """
 
     root: str
+    shown: str
     targets: Mapping[Label, Declared]
     folders: tuple[str, ...]
     tree: Tree
+    is_remembered: bool = False
 
     @property
     def graph(self) -> dict[Label, tuple[Label, ...]]:
@@ -73,18 +78,28 @@ class Resolved:
     outputs: tuple[str, ...]
 
 
-def load(root: str, *, shown: str = "") -> Workspace:
+def load(root: str, *, shown: str = "", memory: Memory | None = None) -> Workspace:
     """Read all Builderfiles of a workspace.
 
     Args:
         root: Its absolute path.
         shown: What errors put before the paths of files: the way to the root from where the reader is.
+        memory: What is remembered of it, so that files that have not changed need not be parsed.
 
     Raises:
         BuilderfileError: Something is wrong with one, or they do not fit together; ``also`` holds what else is.
         DependencyCycleError: Targets need each other in a circle.
         UnknownTargetError: A target needs one that there is not.
     """
+    if memory is not None:
+        try:
+            return _load(root, shown, memory)
+        except BuilderfileError:
+            pass  # the places of what is remembered are not known, so the files are read for them
+    return _load(root, shown, None)
+
+
+def _load(root: str, shown: str, memory: Memory | None) -> Workspace:
     tree = Tree(root)
     mistakes: list[BuilderfileError] = []
     found: list[Declared] = []
@@ -92,7 +107,7 @@ def load(root: str, *, shown: str = "") -> Workspace:
     for folder in folders:
         path = os.path.join(shown, folder, FILE_NAME)
         try:
-            found += lower(parse(Source.decoded(path, tree.read(folder))), folder)
+            found += _targets_of(tree.read(folder), folder, path, memory)
         except BuilderfileError as error:
             mistakes.append(error)
         except OSError as error:
@@ -101,18 +116,36 @@ def load(root: str, *, shown: str = "") -> Workspace:
     if mistakes:
         raise joined(mistakes)
     targets = {one.target.label: one for one in sorted(found, key=lambda one: one.target.label.sort_key)}
-    workspace = Workspace(root, targets, folders, tree)
+    workspace = Workspace(root, shown, targets, folders, tree, memory is not None)
+    if memory is not None and memory.is_checked:
+        return workspace
     if mistakes := [*_missing_deps(workspace), *_circles(workspace)]:
         raise joined(mistakes)
+    if memory is not None:
+        memory.write()
     return workspace
+
+
+def _targets_of(data: bytes, folder: str, path: str, memory: Memory | None) -> tuple[Declared, ...]:
+    if memory is None:
+        return lower(parse(Source.decoded(path, data)), folder)
+    from hashlib import sha256
+
+    digest = sha256(data).hexdigest()
+    found = memory.recall(folder, digest, path, data)
+    if found is None:
+        found = lower(parse(Source.decoded(path, data)), folder)
+        memory.keep(folder, digest, found)
+    return found
 
 
 def _missing_deps(workspace: Workspace) -> list[BuilderfileError]:
     mistakes: list[BuilderfileError] = []
     for declared in workspace.targets.values():
-        for dep, span in zip(declared.target.deps, declared.items["deps"], strict=True):
+        for index, dep in enumerate(declared.target.deps):
             if dep not in workspace.targets:
                 error = unknown_target(dep, workspace)
+                span = declared.span("deps", index)
                 mistakes.append(declared.source.mistake(span, error.message, kind=UnknownTargetError, hint=error.hint))
     return mistakes
 
@@ -143,7 +176,7 @@ def _circles(workspace: Workspace) -> list[BuilderfileError]:
     graph = {label: [dep for dep in deps if dep in workspace.targets] for label, deps in workspace.graph.items()}
     for circle in cycles(graph):
         declared = workspace.targets[circle[0]]
-        span = declared.items["deps"][declared.target.deps.index(circle[1])]
+        span = declared.span("deps", declared.target.deps.index(circle[1]))
         names = tuple(map(str, circle))
         message = f"{names[0]} needs itself" if len(circle) == 2 else f"targets need each other: {' -> '.join(names)}"
         error = declared.source.mistake(
@@ -168,6 +201,16 @@ def resolve(workspace: Workspace, labels: Iterable[Label] | None = None) -> dict
         BuilderfileError: A pattern matches nothing or leads out of the workspace, a language cannot be told, or two
             targets write one output.
     """
+    wanted = None if labels is None else tuple(labels)
+    try:
+        return _resolve(workspace, wanted)
+    except BuilderfileError:
+        if not workspace.is_remembered:
+            raise
+    return _resolve(load(workspace.root, shown=workspace.shown), wanted)  # which knows the places
+
+
+def _resolve(workspace: Workspace, labels: tuple[Label, ...] | None) -> dict[Label, Resolved]:
     wanted = set(workspace.targets) if labels is None else reachable(workspace.graph, labels)
     lookup = _Lookup(workspace)
     found = {label: lookup.resolved(declared) for label, declared in workspace.targets.items() if label in wanted}
@@ -283,8 +326,7 @@ class _Lookup:
         return False
 
     def _add(self, declared: Declared, key: str, index: int | None, message: str, *, code: str, hint: str) -> None:
-        span = declared.spans[key] if index is None else declared.items[key][index]
-        self.mistakes.append(declared.source.mistake(span, message, code=code, hint=hint))
+        self.mistakes.append(declared.source.mistake(declared.span(key, index), message, code=code, hint=hint))
 
     def check_outputs(self, found: Iterable[Resolved]) -> None:
         """Find targets that write the same path, or into a folder that another one writes."""
@@ -344,5 +386,5 @@ def _declared_outputs(declared: Declared) -> tuple[str, ...]:
 def _span_of(declared: Declared, output: str) -> Span:
     """Return where an output is declared; one that nobody has named stands where the target's name does."""
     if output in declared.target.output:
-        return declared.items["output"][declared.target.output.index(output)]
-    return declared.spans["hermetic"] if output in declared.target.hermetic.outputs else declared.name
+        return declared.span("output", declared.target.output.index(output))
+    return declared.span("hermetic") if output in declared.target.hermetic.outputs else declared.name

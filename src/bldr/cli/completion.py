@@ -61,7 +61,7 @@ def _bash() -> str:
         "        return",
         "    fi",
         '    verb="${COMP_WORDS[1]}"',
-        '    local flags= values= command= words=""',
+        '    local flags= values= command= files= words=""',
         '    case "$verb" in',
     ]
     for verb in VERBS:
@@ -70,7 +70,8 @@ def _bash() -> str:
             f'            flags="{_bash_names(verb, valued=False)}"',
             f'            values="{_bash_names(verb, valued=True)}"',
             f"            command={'yes' if verb.takes == COMMAND else ''}",
-            f'            words="{" ".join(verb.words)}" ;;',
+            f'            words="{" ".join(verb.words)}"',
+            f"            files={'yes' if verb.completes else ''} ;;",
         ]
     lines += [
         "        *) return ;;",
@@ -97,6 +98,8 @@ def _bash() -> str:
         '        COMPREPLY=($(compgen -W "$flags $values" -- "$word"))',
         '    elif [[ -n "$words" ]]; then',
         '        COMPREPLY=($(compgen -W "$words" -- "$word"))',
+        '    elif [[ -n "$files" ]]; then',
+        '        COMPREPLY=($(compgen -f -- "$word"))',
         '    elif [[ -n "$command" ]]; then',
         '        COMPREPLY=($(compgen -c -- "$word"))',
         "    fi",
@@ -166,6 +169,8 @@ def _zsh() -> str:
                 "                shift dashes words; (( CURRENT -= dashes )); _normal; return",
                 "            fi",
             ]
+        elif verb.completes:
+            specs.append(_quoted("*:file:_files"))
         elif verb.words:
             specs.append(_quoted(f"*:word:({' '.join(verb.words)})"))
         lines.append("            _arguments -s -S \\")
@@ -233,7 +238,9 @@ def _fish() -> str:
         lines += [f"complete -c bldr -n '{guard} {verb.name}' {_fish_option(option)}" for option in verb.options]
         subcommand = f"(__fish_complete_subcommand --fcs-skip=2 {valued})"
         words = subcommand if verb.takes == COMMAND else " ".join(verb.words)
-        if words:
+        if verb.completes:
+            lines.append(f"complete -c bldr -n '__bldr_verb {verb.name}' -F")
+        elif words:
             lines.append(f"complete -c bldr -n '__bldr_verb {verb.name}' -a {_quoted(words)}")
     return "\n".join(lines) + "\n"
 

@@ -40,8 +40,9 @@ def open_workspace(directory: str) -> Workspace:
     Raises:
         BuilderfileError: There is none, or something is wrong with it.
     """
+    from bldr.builderfile.memory import Memory
     from bldr.builderfile.tree import find_root
     from bldr.builderfile.workspace import load
 
     root = find_root(directory)
-    return load(root, shown=shown_root(root, directory))
+    return load(root, shown=shown_root(root, directory), memory=Memory(root))

@@ -106,7 +106,7 @@ def _write(name: str, text: str) -> None:
     """Put a text in the place of a file, whole or not at all, with the file's mode and owner; a link stays one."""
     path = os.path.realpath(name)
     about = os.stat(path)
-    draft = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.part")
+    draft = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.urandom(6).hex()}.part")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(fd, "wb") as file:

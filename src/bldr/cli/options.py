@@ -63,7 +63,10 @@ class Option:
 
 @value
 class Verb:
-    """One verb: what it takes, and everything that its help page says."""
+    """One verb: what it takes, and everything that its help page says.
+
+    ``words`` and ``completes`` ("file" or "") feed the completions of what it takes.
+    """
 
     name: str
     summary: str
@@ -74,6 +77,7 @@ class Verb:
     words: tuple[str, ...] = ()
     examples: tuple[tuple[str, str], ...] = ()
     notes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    completes: str = ""
 
 
 class Parsed:

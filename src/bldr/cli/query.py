@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bldr.builderfile.label import Label
+    from bldr.builderfile.target import Hermetic
     from bldr.builderfile.workspace import Resolved, Workspace
     from bldr.cli.options import Parsed
 
@@ -161,11 +162,32 @@ def to_dict(workspace: Workspace, resolved: Mapping[Label, Resolved], labels: It
                 "deps": [str(dep) for dep in found.target.deps],
                 "command": shown(found.target.command),
                 "outputs": shown(found.outputs),
-                "hermetic": found.target.hermetic.enabled,
+                "hermetic": _hermetic(found.target.hermetic),
                 "place": declared.place,
             }
         )
     return {"schema": _SCHEMA, "root": printable(workspace.root), "targets": targets}
+
+
+def _hermetic(hermetic: Hermetic) -> dict[str, object]:
+    """Return the settings of a ``hermetic`` block; sizes are bytes and durations seconds."""
+    from bldr.model.paths import printable
+
+    return {
+        "enabled": hermetic.enabled,
+        "inputs": [printable(path) for path in hermetic.inputs],
+        "outputs": [printable(path) for path in hermetic.outputs],
+        "temps": [printable(path) for path in hermetic.temps],
+        "network": [str(endpoint) for endpoint in hermetic.network.endpoints],
+        "timeout": hermetic.timeout,
+        "limits": {name: getattr(hermetic.limits, name) for name in sorted(hermetic.limits.names_set)},
+        "process": {
+            "max_children": hermetic.process.max_children,
+            "kill_on_parent_exit": hermetic.process.kill_on_parent_exit,
+            "allow_userns": hermetic.process.allow_userns,
+        },
+        "env": {printable(name): printable(text) for name, text in hermetic.env.items()},
+    }
 
 
 def graphviz(workspace: Workspace, labels: Sequence[Label]) -> str:

@@ -333,6 +333,7 @@ FMT = Verb(
         _HELP_OPTION,
     ),
     takes=WORDS,
+    completes="file",
     examples=(
         ("Lay out the whole workspace", "bldr fmt"),
         ("In a CI script", "bldr fmt --check"),

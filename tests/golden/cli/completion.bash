@@ -8,38 +8,44 @@ _bldr() {
         return
     fi
     verb="${COMP_WORDS[1]}"
-    local flags= values= command= words=""
+    local flags= values= command= files= words=""
     case "$verb" in
         run)
             flags="--allow-userns --cache -v --verbose -q --quiet -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress"
             command=yes
-            words="" ;;
+            words=""
+            files= ;;
         shell)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log"
             command=yes
-            words="" ;;
+            words=""
+            files= ;;
         plan)
             flags="--allow-userns --json -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
             command=yes
-            words="" ;;
+            words=""
+            files= ;;
         doctor)
             flags="--json -h --help"
             values=""
             command=
-            words="" ;;
+            words=""
+            files= ;;
         audit)
             flags="-f --follow --verify --head --json -h --help"
             values="--kind --run --subject --since --until --last --expect"
             command=
-            words="" ;;
+            words=""
+            files= ;;
         query)
             flags="--direct --json --graphviz -h --help"
             values=""
             command=
-            words="targets deps rdeps paths" ;;
+            words="targets deps rdeps paths"
+            files= ;;
         fmt)
             flags="--check -q --quiet -h --help"
             values=""
@@ -54,7 +60,8 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="bash fish zsh" ;;
+            words="bash fish zsh"
+            files= ;;
         help)
             flags="-h --help"
             values=""
@@ -173,6 +180,8 @@ _bldr() {
         COMPREPLY=($(compgen -W "$flags $values" -- "$word"))
     elif [[ -n "$words" ]]; then
         COMPREPLY=($(compgen -W "$words" -- "$word"))
+    elif [[ -n "$files" ]]; then
+        COMPREPLY=($(compgen -f -- "$word"))
     elif [[ -n "$command" ]]; then
         COMPREPLY=($(compgen -c -- "$word"))
     fi

@@ -141,10 +141,17 @@ def test_hidden_folders_links_and_other_workspaces_are_not_entered(tmp_path: Pat
     assert tree.folders() == ["", "a/b", "a-b"]
 
 
-def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_folder_by_the_name_of_builderfile_is_none(tmp_path: Path) -> None:
     files(tmp_path, {"Builderfile": "", "lib/Builderfile/x": ""})
 
-    assert load(str(tmp_path)).targets == {}
+    assert load(str(tmp_path)).folders == ("",)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BuilderfileError, match=r"cannot read the folder 'x+': File name too long") as caught:
+        Tree(str(tmp_path)).entries("x" * 300)
+
+    assert caught.value.code == "builderfile.unreadable"
 
 
 @pytest.mark.parametrize("kind", ["fifo", "dangling link"])
@@ -182,6 +189,10 @@ class TestRoot:
         files(tmp_path, {"Builderfile": "", "w/Builderfile": "", "w/.builderrc": "", "w/a/.builderrc": "", "w/a/x": ""})
 
         assert find_root(str(tmp_path / "w/a")) == str(tmp_path / "w")
+
+    def test_the_directory_may_be_deleted(self) -> None:
+        with pytest.raises(BuilderfileError, match="has been deleted"):
+            find_root("")
 
     def test_there_may_be_none(self, tmp_path: Path) -> None:
         with pytest.raises(BuilderfileError) as caught:

@@ -56,6 +56,12 @@ class TestBash:
         assert completed("r") == {"run"}
         assert {verb.name for verb in VERBS} <= completed("")
 
+    def test_files_of_a_verb_that_takes_some(self, tmp_path: Path) -> None:
+        (tmp_path / "Builderfile").touch()
+
+        assert completed("fmt", "Bui", directory=tmp_path) == {"Builderfile"}
+        assert completed("query", "p") == {"paths"}
+
     def test_options_of_the_verb(self) -> None:
         assert completed("run", "--to") == {"--toolchain"}
         assert completed("doctor", "--in") == set()

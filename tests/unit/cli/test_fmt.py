@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -93,13 +94,14 @@ def test_a_link_stays_a_link_and_the_mode_is_kept(root: Path) -> None:
     assert sorted(os.listdir(root)) == ["Builderfile", "lib", "link", "real"]
 
 
-def test_a_file_that_cannot_be_replaced_stays(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    draft = root / f".Builderfile.{os.getpid()}.part"
-    draft.mkdir()  # so that the draft cannot be made
+def test_a_file_that_cannot_be_written_stays_as_it_was(root: Path, bldr_argv: list[str]) -> None:
+    limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *bldr_argv, "fmt"]
 
-    assert main(["fmt"]) == 125
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (125, "bldr: File too large\n")
     assert (root / "Builderfile").read_text(encoding="ascii") == UGLY
-    assert "File exists" in capfd.readouterr().err
+    assert sorted(os.listdir(root)) == ["Builderfile", "lib"]
 
 
 def test_a_file_that_is_laid_out_is_not_touched(root: Path) -> None:

@@ -89,8 +89,41 @@ def test_json(answer, root: Path) -> None:
         "deps": ["//lib:base"],
         "command": [],
         "outputs": ["bin/libutil.a"],
-        "hermetic": True,
+        "hermetic": {
+            "enabled": True,
+            "inputs": [],
+            "outputs": [],
+            "temps": [],
+            "network": [],
+            "timeout": None,
+            "limits": {},
+            "process": {"max_children": None, "kill_on_parent_exit": True, "allow_userns": False},
+            "env": {},
+        },
         "place": "lib/Builderfile:2",
+    }
+
+
+def test_settings_as_json(answer, root: Path) -> None:
+    (root / "Builderfile").write_text(
+        'target("a") { type: custom; command: "x"; hermetic: { enabled: true; inputs: ["/caf\\xe9"]; outputs: ["o/"];'
+        ' temps: ["t"]; network: { allowHosts: ["a.org"]; } timeout: "1m"; memory: "1K";'
+        ' process: { maxChildren: 2; } env: { "A": "b" }; } }',
+        encoding="ascii",
+    )
+
+    (target,) = json.loads(answer("targets --json a"))["targets"]
+
+    assert target["hermetic"] == {
+        "enabled": True,
+        "inputs": [r"/caf\xe9"],
+        "outputs": ["o/"],
+        "temps": ["t"],
+        "network": ["a.org"],
+        "timeout": 60.0,
+        "limits": {"memory": 1024},
+        "process": {"max_children": 2, "kill_on_parent_exit": True, "allow_userns": False},
+        "env": {"A": "b"},
     }
 
 
