@@ -14,7 +14,7 @@ LINUX_ONLY := \
 	--exclude '/bldr/sandbox/linux/(backend|cgroup|duplicate|failures|guarantees|ladder|launcher|limits|prepared|probe|processes|running|trials)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial|scope|spawning)\.py$$' \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
-	--exclude '/bldr/(cli/unconfined|execution/(loop|monitor|timeout))\.py$$'
+	--exclude '/bldr/(cli/(trial|unconfined)|execution/(changes|commit|loop|monitor|timeout|trial))\.py$$'
 POSIX_ONLY := \
 	--exclude '/_bldr_launcher/(pseudofile|seccomp|trace_calls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \

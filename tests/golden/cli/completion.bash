@@ -4,7 +4,7 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell plan doctor audit query fmt completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell plan try doctor audit query fmt completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
@@ -23,6 +23,11 @@ _bldr() {
         plan)
             flags="--allow-userns --json -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
+            command=yes
+            words="" ;;
+        try)
+            flags="--commit --drop --allow-userns -v --verbose -q --quiet -h --help"
+            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json"
             command=yes
             words="" ;;
         doctor)
@@ -54,7 +59,7 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell plan doctor audit query fmt completion help" ;;
+            words="run shell plan try doctor audit query fmt completion help" ;;
         *) return ;;
     esac
     # find where the command begins: after --, or at the first word that is no option and no value
