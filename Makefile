@@ -13,11 +13,10 @@ LINUX_ONLY := \
 	--exclude '/_bldr_launcher/(attributes|descendants|forked|mountinfo|ownership|policy|request|scratch|server|steps|syscalls|trace_paths|tracer)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(backend|cgroup|duplicate|failures|guarantees|ladder|launcher|limits|prepared|probe|processes|running|trials)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial|scope|spawning)\.py$$' \
-	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial)\.py$$' \
 	--exclude '/_bldr_launcher/(gateway/(__main__|datagrams|ledger|loop|nameserver|resolver|serving|streams)|netlink|network)\.py$$' \
 	--exclude '/bldr/sandbox/linux/gateway\.py$$' \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
-	--exclude '/bldr/(cli/(cached|unconfined)|execution/(caching|loop|monitor|staging|timeout)|store/(blobs|cache|inputroot|outputs))\.py$$'
+	--exclude '/bldr/(cli/(cached|trial|unconfined)|execution/(caching|changes|commit|loop|monitor|staging|timeout|trial)|store/(blobs|cache|inputroot|outputs))\.py$$'
 POSIX_ONLY := \
 	--exclude '/_bldr_launcher/(pseudofile|seccomp|trace_calls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \

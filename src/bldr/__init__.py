@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         BuilderfileSyntaxError,
         CacheError,
         CommandFailedError,
+        CommitError,
         DependencyCycleError,
         DigestMismatchError,
         GuaranteeUnavailableError,
@@ -36,10 +37,12 @@ if TYPE_CHECKING:
         TimeLimitError,
         UnknownTargetError,
     )
+    from bldr.execution.changes import Change, ChangeKind
     from bldr.execution.executor import HermeticExecutor
     from bldr.execution.monitor import ResourceMonitor, create_monitor
     from bldr.execution.session import Sandbox
     from bldr.execution.timeout import TimeoutEnforcer, create_timeout_enforcer
+    from bldr.execution.trial import Trial
     from bldr.model.declarations import Declaration, Role
     from bldr.model.environment import EnvSet
     from bldr.model.limits import ResourceLimits
@@ -65,7 +68,10 @@ __all__ = [
     "BuilderfileError",
     "BuilderfileSyntaxError",
     "CacheError",
+    "Change",
+    "ChangeKind",
     "CommandFailedError",
+    "CommitError",
     "Declaration",
     "Denial",
     "DependencyCycleError",
@@ -114,6 +120,7 @@ __all__ = [
     "TraceEvent",
     "TraceLevel",
     "TracedProcess",
+    "Trial",
     "UnknownTargetError",
     "Verification",
     "Violation",
@@ -130,10 +137,12 @@ _HOMES = {
     "bldr.audit.events": ("AuditEvent", "EventKind"),
     "bldr.audit.log": ("AuditLog", "logging_hook"),
     "bldr.audit.reader": ("Finding", "Verification"),
+    "bldr.execution.changes": ("Change", "ChangeKind"),
     "bldr.execution.executor": ("HermeticExecutor",),
     "bldr.execution.monitor": ("ResourceMonitor", "create_monitor"),
     "bldr.execution.session": ("Sandbox",),
     "bldr.execution.timeout": ("TimeoutEnforcer", "create_timeout_enforcer"),
+    "bldr.execution.trial": ("Trial",),
     "bldr.model.declarations": ("Declaration", "Role"),
     "bldr.model.environment": ("EnvSet",),
     "bldr.model.limits": ("ResourceLimits",),

@@ -20,6 +20,7 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ GuaranteeUnavailableError     sandbox.guarantee-unavailable
      │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
      │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
+     ├─ CommitError                       commit.*    what a trial changed cannot be taken over
      ├─ AuditError                        audit.*     the audit log cannot be written or read
      ├─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set but where
      │                                                a timeout passed before the command was started
@@ -48,6 +49,7 @@ __all__ = [
     "BuilderfileSyntaxError",
     "CacheError",
     "CommandFailedError",
+    "CommitError",
     "DependencyCycleError",
     "DigestMismatchError",
     "GuaranteeUnavailableError",
@@ -280,6 +282,12 @@ class AuditError(BldrError):
 
     code = "audit.failed"
     result: ExecutionResult | None = None
+
+
+class CommitError(BldrError):
+    """What a trial changed cannot be taken over; the tree on the host is as it was."""
+
+    code = "commit.failed"
 
 
 class ActionError(BldrError):

@@ -128,6 +128,10 @@ def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
         from bldr.cli import query
 
         return query.main
+    if name == "try":
+        from bldr.cli import trial
+
+        return trial.main
     if name == "audit":
         from bldr.cli import audit
 

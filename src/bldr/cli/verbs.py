@@ -16,6 +16,7 @@ __all__ = [
     "RUN",
     "SHELL",
     "SHELLS",
+    "TRY",
     "VERBS",
     "verb_named",
 ]
@@ -299,6 +300,48 @@ PLAN = Verb(
     ),
 )
 
+TRY = Verb(
+    name="try",
+    summary="show what a command would change, then commit or drop that",
+    usage=("bldr try [OPTIONS] [--] COMMAND [ARGUMENT...]",),
+    description=(
+        "Run one command as 'bldr run' does, with each --overlay (the caller's directory, where there is none) in a"
+        " private layer. Show what the command added, changed and deleted there. Then take that over to the host as a"
+        " whole, or drop it: as the options say, else as the answer says on a terminal, else it is dropped."
+    ),
+    options=(
+        Option("commit", "take the changes over when the command succeeds", group="Afterwards"),
+        Option("drop", "only show the changes", group="Afterwards"),
+        *_SANDBOX,
+        AUDIT_LOG,
+        Option("json", "write the result and the changes to FILE", metavar="FILE", group="Report", completes="file"),
+        Option("verbose", "show the receipt, and changes of times", short="v", group="Report"),
+        Option("quiet", _QUIET.summary, short="q", group="Report"),
+        Option("help", _HELP_OPTION.summary, short="h", group="Report"),
+    ),
+    takes=COMMAND,
+    examples=(
+        (
+            "What would it install, and where?",
+            "bldr try --drop --overlay ~/.local -i . -- make install PREFIX=$HOME/.local",
+        ),
+        ("Reformat, but look first", "bldr try -- sed -i 's/colour/color/' *.txt"),
+    ),
+    notes=(
+        _VALUES,
+        _SETTINGS,
+        (
+            "Exit status",
+            (
+                (
+                    "As for 'bldr run'. 125 also when the changes cannot be taken over, because somebody has changed"
+                    " the tree meanwhile or it cannot be written; then the tree is as it was."
+                ),
+            ),
+        ),
+    ),
+)
+
 DOCTOR = Verb(
     name="doctor",
     summary="say what this host can enforce, how it was tried, and how to raise it",
@@ -473,10 +516,10 @@ HELP = Verb(
     description="Show the page of a verb, or the list of verbs.",
     options=(_HELP_OPTION,),
     takes=WORDS,
-    words=("run", "shell", "plan", "doctor", "audit", "query", "fmt", "cache", "completion", "help"),
+    words=("run", "shell", "plan", "try", "doctor", "audit", "query", "fmt", "cache", "completion", "help"),
 )
 
-VERBS = (RUN, SHELL, PLAN, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
+VERBS = (RUN, SHELL, PLAN, TRY, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
 
 
 def verb_named(name: str) -> Verb | None:

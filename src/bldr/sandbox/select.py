@@ -9,10 +9,18 @@ from bldr.errors import BackendUnavailableError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.linux.backend import LinuxBackend
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.protocol import Backend
 
-__all__ = ["backend_for", "begin_single", "lower_backend_for", "refuse_without_backend", "weaker_guarantees"]
+__all__ = [
+    "backend_for",
+    "begin_single",
+    "layered_backend_for",
+    "lower_backend_for",
+    "refuse_without_backend",
+    "weaker_guarantees",
+]
 
 
 def refuse_without_backend() -> None:
@@ -42,6 +50,20 @@ def backend_for(spec: SandboxSpec, launcher: Launcher | None = None) -> Backend:
                 return Ladder(backend)
         return backend
     else:  # type checkers follow sys.platform in an if with an else only
+        raise _no_backend()
+
+
+def layered_backend_for(spec: SandboxSpec, launcher: Launcher | None, layers: str) -> LinuxBackend:
+    """Make a spec ready whose overlays leave their layers in a directory.
+
+    Raises:
+        BackendUnavailableError: Nothing here has overlays.
+    """
+    if sys.platform == "linux":
+        from bldr.sandbox.linux.backend import LinuxBackend
+
+        return LinuxBackend(spec, launcher, layers)
+    else:
         raise _no_backend()
 
 

@@ -4,7 +4,7 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell plan doctor audit query fmt cache completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell plan try doctor audit query fmt cache completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
@@ -25,6 +25,12 @@ _bldr() {
         plan)
             flags="--allow-userns --json -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
+            command=yes
+            words=""
+            files= ;;
+        try)
+            flags="--commit --drop --allow-userns -v --verbose -q --quiet -h --help"
+            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json"
             command=yes
             words=""
             files= ;;
@@ -50,12 +56,14 @@ _bldr() {
             flags="--check -q --quiet -h --help"
             values=""
             command=
-            words="" ;;
+            words=""
+            files=yes ;;
         cache)
             flags="--json -h --help"
             values="--dir --size"
             command=
-            words="stats gc verify clear why" ;;
+            words="stats gc verify clear why"
+            files= ;;
         completion)
             flags="-h --help"
             values=""
@@ -66,7 +74,8 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell plan doctor audit query fmt cache completion help" ;;
+            words="run shell plan try doctor audit query fmt cache completion help"
+            files= ;;
         *) return ;;
     esac
     # find where the command begins: after --, or at the first word that is no option and no value

@@ -8,6 +8,7 @@ _bldr() {
         'run:run one command hermetically'
         'shell:open an interactive shell in exactly that sandbox'
         'plan:print the policy and the steps, without running'
+        'try:show what a command would change, then commit or drop that'
         'doctor:say what this host can enforce, how it was tried, and how to raise it'
         'audit:show, filter, follow and verify an audit log'
         'query:ask about targets: which there are, what they need, what needs them, and why'
@@ -154,6 +155,51 @@ _bldr() {
                 '--json[print JSON]' \
                 '(-h --help)'{-h,--help}'[show this page]' \
                 '*::command:_normal' ;;
+        try)
+            local dashes=${words[(i)--]}
+            if (( dashes < CURRENT )); then
+                shift dashes words; (( CURRENT -= dashes )); _normal; return
+            fi
+            _arguments -s -S \
+                '--commit[take the changes over when the command succeeds]' \
+                '--drop[only show the changes]' \
+                '*'{-i+,--input=}'[make HOST readable inside, at AT if it shall appear elsewhere]:HOST\[\:AT\]:_files' \
+                '*'{-o+,--output=}'[make the directory HOST writable inside; what is written stays]:HOST\[\:AT\]:_files -/' \
+                '--overlay=[make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards]:HOST\[\:AT\]:_files' \
+                '*'{-t+,--temp=}'[an empty directory that is writable inside and gone afterwards; /tmp is always one]:PATH:_files -/' \
+                '--tmp-size=[keep temps in memory, at most SIZE; without it they are on disk]:SIZE: ' \
+                '--toolchain=[the programs that are visible\: system (default\: /usr, /bin, /lib, ...) or none]:NAME:(system none)' \
+                '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
+                '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
+                '*--allow-host=[let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME]:HOST\[\:PORT\]: ' \
+                '--timeout=[end everything after this wall-clock time]:DURATION: ' \
+                '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
+                '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
+                '--memory=[memory of all processes together (default\: 4G)]:SIZE: ' \
+                '--processes=[processes and threads at the same time (default\: 128)]:N: ' \
+                '--max-children=[processes and threads beside the first one]:N: ' \
+                '--fork=[whether further processes may be made (default\: true)]:BOOL: ' \
+                '--exec=[whether further programs may be executed (default\: true)]:BOOL: ' \
+                '--kill-on-parent-exit=[whether everything inside ends with bldr (default\: true); false is refused, see docs/limits.md]:BOOL: ' \
+                '--file-size=[largest file that may be written]:SIZE: ' \
+                '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
+                '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \
+                '--network-io=[bytes over the network in all]:SIZE: ' \
+                '--cpus=[how many CPUs may be used\: 0.5, 2]:CPUS: ' \
+                '--cpu-weight=[share of busy CPUs, 1 to 10000 (others have 100)]:N: ' \
+                '--open-files=[open files of each process]:N: ' \
+                '--core-size=[largest core file (default\: none)]:SIZE: ' \
+                '--hostname=[host name inside (default\: bldr)]:NAME: ' \
+                '--uid=[user and group id inside (default\: 0)]:N: ' \
+                '--allow-userns[let the command make user namespaces, to nest sandboxes]' \
+                '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
+                '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
+                '--audit-log=[append each violation and denial to FILE, see bldr audit]:FILE:_files' \
+                '--json=[write the result and the changes to FILE]:FILE:_files' \
+                '(-v --verbose)'{-v,--verbose}'[show the receipt, and changes of times]' \
+                '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*::command:_normal' ;;
         doctor)
             _arguments -s -S \
                 '--json[print JSON]' \
@@ -183,7 +229,8 @@ _bldr() {
             _arguments -s -S \
                 '--check[change nothing; print the names of files that would change]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
-                '(-h --help)'{-h,--help}'[show this page]' ;;
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*:file:_files' ;;
         cache)
             _arguments -s -S \
                 '--dir=[the cache (default\: ~/.cache/bldr)]:DIR:_files -/' \
@@ -198,7 +245,7 @@ _bldr() {
         help)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
-                '*:word:(run shell plan doctor audit query fmt cache completion help)' ;;
+                '*:word:(run shell plan try doctor audit query fmt cache completion help)' ;;
     esac
 }
 

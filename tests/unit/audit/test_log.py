@@ -58,7 +58,7 @@ def test_each_violation_and_denial_of_a_result_is_an_event(log: AuditLog) -> Non
         denials=(
             Denial("read", "/etc/x"),
             Denial("connect", "a:1", "no"),
-            Denial("exec", "/x"),
+            Denial("execute", "/x"),
             Denial("unheard", "?"),
         ),
     )

@@ -191,7 +191,8 @@ def copy_attributes(source: int, target: int) -> None:
 
 def _attributes(fd: int) -> list[str]:
     try:
-        return [name for name in os.listxattr(fd) if name.startswith("user.")]
+        names = [name for name in os.listxattr(fd) if name.startswith("user.")]
+        return [name for name in names if not name.startswith("user.overlay.")]  # notes of overlayfs for itself
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
