@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bldr import HermeticExecutor, PathSet, Sandbox, SandboxSpecBuilder
+from bldr import HermeticExecutor, PathSet, ProcessPolicy, Sandbox, SandboxSpecBuilder
 from bldr.errors import BldrError
 from bldr.sandbox.linux.launcher import Launcher
 from tests.processes import BOUND, Witness, children, close_all, descriptors, ends, equipped, temps_in_use, until
@@ -102,7 +102,9 @@ def test_a_plan_that_is_asked_for_again_has_been_executed(ground: Ground) -> Non
 
 def test_a_plan_that_was_asked_for_once_is_not_executed(ground: Ground) -> None:
     with ground.executor.start(["cat"], stdin="pipe") as session:
-        assert until(lambda: len(os.listdir(ground.launcher.base)) == 2)  # temps of the one that runs, and of the next one
+        assert until(
+            lambda: len(os.listdir(ground.launcher.base)) == 2
+        )  # temps of the one that runs, and of the next one
 
         assert equipped(ground.launcher.pid) == set()
         session.kill()
@@ -221,6 +223,14 @@ def test_a_plan_that_covers_files_of_the_host_is_not_executed_ahead(
             assert until(lambda: len(children(launcher.pid)) == 5)
             assert equipped(launcher.pid) == set()
             session.kill()
+
+
+def test_what_is_refused_stays_refused(launcher: Launcher) -> None:
+    executor = HermeticExecutor.create(tools().with_process(ProcessPolicy(allow_exec=False)).build(), launcher=launcher)
+
+    said = {executor.execute(["sh", "-c", "ls; echo $?"]).stdout for _ in range(5)}
+
+    assert said == {b"126\n"}
 
 
 def test_specs_that_differ_in_nothing_but_the_environment_share_them(ground: Ground, launcher: Launcher) -> None:

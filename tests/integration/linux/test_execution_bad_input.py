@@ -314,14 +314,15 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from bldr import HermeticExecutor, SandboxSpecBuilder
 from bldr.errors import BldrError
+from bldr.sandbox.linux.launcher import Launcher
 from tests.processes import specification, temps_in_use
 os.environ["TMPDIR"] = sys.argv[2]
 many = specification()
 for number in range(8):
     many.temp(f"/t/{number}")
-executor = HermeticExecutor.create(many.build())
+launcher = Launcher(ready=0)  # nothing is made ahead, which could be used when there is no room
+executor = HermeticExecutor.create(many.build(), launcher=launcher)
 executor.execute(["true"])
-launcher = executor._backend.launcher
 result = executor.execute(["sh", "-c", "head -c 10000000 /dev/zero > /tmp/big"])
 print("full", result.exit_code != 0, b"No space left" in result.stderr)
 print("after", executor.execute(["sh", "-c", "echo x > /tmp/small && cat /tmp/small"]).stdout.decode().strip())
