@@ -12,7 +12,10 @@ from typing import Self
 
 from bldr import SandboxSpecBuilder
 
-__all__ = ["BOUND", "Witness", "descendants", "descriptors", "ends", "smallest", "specification", "until"]
+__all__ = [
+    "BOUND", "Witness", "descendants", "descriptors", "ends", "equipped", "smallest", "specification", "temps_in_use",
+    "until",
+]  # fmt: skip
 
 BOUND = 30.0  # seconds that anything may take on a loaded machine
 
@@ -25,6 +28,11 @@ def specification() -> SandboxSpecBuilder:
 def smallest() -> SandboxSpecBuilder:
     """The tools of the host, and no temp."""
     return SandboxSpecBuilder.create().with_toolchain("system").env("PATH", "/usr/bin:/bin")
+
+
+def temps_in_use(base: str) -> list[str]:
+    """The scratch directories of sandboxes that run, without those that the launcher has made ahead."""
+    return sorted(name for name in os.listdir(base) if not name.startswith("ahead-"))
 
 
 def descriptors(pid: int | str = "self") -> int:
@@ -56,6 +64,19 @@ def descendants(pid: int) -> set[int]:
         fresh = set[int]().union(*map(children, fresh)) - found
         found |= fresh
     return found
+
+
+def equipped(launcher: int) -> set[int]:
+    """Return the inits that have executed a plan, so that they have no capabilities any more, and no command yet."""
+    return {pid for pid in children(launcher) if _is_powerless(pid) and not children(pid)}
+
+
+def _is_powerless(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text("ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return "Name:\tbldr-init\n" in text and "CapEff:\t0000000000000000\n" in text
 
 
 def ends(pidfd: int, bound: float = BOUND) -> bool:

@@ -49,10 +49,13 @@ def send(fd: int, data: bytes, fds: Sequence[int] = (), *, wait: bool = True) ->
 
 
 def refuse(fd: int) -> None:
-    """Let the other end's sends fail from now on; what has arrived can still be received, then the stream ends."""
+    """Let the other end see the end, and its sends fail; what has arrived can still be received.
+
+    Closing would do that only when no fork of this process holds a copy.
+    """
     link = _socket_of(fd)
     try:
-        link.shutdown(_socket.SHUT_RD)
+        link.shutdown(_socket.SHUT_RDWR)
     finally:
         link.detach()
 

@@ -4,6 +4,9 @@ Messages, all in the format of ``wire``::
 
     1  launcher → init     request: what to set up and what to run; descriptors: status, stdin, stdout, stderr
                            [, memfd with the request]
+       launcher → init     before it, perhaps: a request without a command and descriptors, whose steps are executed at
+                           once; the request that follows has no steps
+       init → launcher     one byte when they have been
        launcher → init     "trees" marks answer; the detached mounts of the sources, or "failed" errno, text
        init → launcher     one byte where an answer is wanted, which bounds how many descriptors are under way
                            "sockets" last              of the sandbox's network, for the gateway; after the last ones
@@ -120,11 +123,14 @@ def main(
                 _guarded(-1, b"namespaces", kernel.unshare, syscalls.CLONE_NEWCGROUP)
         except StepError as error:
             failure = error
-        request, streams = receive(link)
+        request, streams = _await_command(link, state)
         status = streams[0]
         if state is not None:
             try:
-                _set_up(request, state, link, kernel)
+                _set_up(request, state, link)
+                _guarded(-1, b"chdir", os.chdir, request.cwd)
+                if request.is_traced:
+                    _guarded(-1, b"trace", _let_trace, request, link, kernel)
             except StepError as error:
                 failure = error
         if failure is not None:
@@ -252,7 +258,25 @@ def _read_all(memfd: int) -> bytes:
     return data
 
 
-def _set_up(request: Request, state: steps.State, link: int, kernel: Kernel) -> None:
+def _await_command(link: int, state: steps.State | None) -> tuple[Request, list[int]]:
+    """Wait for the request with a command, and execute a plan that comes before it.
+
+    When that fails this init ends; who asks is told by another one.
+    """
+    request, streams = receive(link)
+    while not streams:
+        try:
+            if state is None:
+                os._exit(0)
+            _set_up(request, state, link)
+            channel.send(link, b"e")
+        except (StepError, BrokenPipeError, ConnectionResetError):
+            os._exit(0)
+        request, streams = receive(link)
+    return request, streams
+
+
+def _set_up(request: Request, state: steps.State, link: int) -> None:
     if state.proc_failure is not None and b"host-proc" not in request.flags:
         raise StepError(-1, b"proc", state.proc_failure)
     state.next_tree = _Trees(link)
@@ -263,9 +287,6 @@ def _set_up(request: Request, state: steps.State, link: int, kernel: Kernel) -> 
             steps.OPERATIONS[operation](state, *arguments)
         except OSError as error:
             raise StepError(number, operation, error) from error
-    _guarded(-1, b"chdir", os.chdir, request.cwd)
-    if request.is_traced:
-        _guarded(-1, b"trace", _let_trace, request, link, kernel)
 
 
 class _Trees:

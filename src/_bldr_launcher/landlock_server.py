@@ -9,13 +9,14 @@ from _bldr_launcher import descendants, landlock_init, server, syscalls, wire
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _bldr_launcher.cgroup import Group
-    from _bldr_launcher.init import Request
 
 __all__ = ["LandlockLauncher"]
 
 
 class LandlockLauncher(server.Launcher):
     """Forks inits that stay in the host's namespaces, and adopts what an init that was killed leaves behind."""
+
+    makes_mounts = False
 
     def gain_mounts(self) -> None:
         """Become the next subreaper above the inits: no mounts are made."""
@@ -32,9 +33,6 @@ class LandlockLauncher(server.Launcher):
         if pid == 0:
             landlock_init.main(link, parent, self.kernel)
         return pid
-
-    def send_trees(self, link: int, request: Request) -> None:
-        """Send nothing: files stay where they are."""
 
     def bury(self, pid: int, status: int) -> None:
         """Forget an init; when it did not end by itself, end what it left, and what that has forked meanwhile."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _bldr_launcher import wire
 
-__all__ = ["Request"]
+__all__ = ["Request", "join", "limits_of", "split", "steps_of"]
 
 
 class Request:
@@ -24,7 +24,7 @@ class Request:
         limits: list[tuple[bytes, bytes, bytes]],
     ) -> None:
         self.uid = uid
-        self.flags = flags  # set of b"terminal", b"host-proc", b"trace-network", b"trace-full"
+        self.flags = flags  # set of b"terminal", b"host-proc", b"temps", b"trace-network", b"trace-full"
         self.scratch = scratch
         self.steps = step_fields
         self.cwd = cwd
@@ -52,22 +52,11 @@ class Request:
         Raises:
             wire.WireError: It is in another version, or no request.
         """
-        version, uid, flags, scratch, limits, plan, command = wire.unpack(data)
-        if version != wire.VERSION:
-            raise wire.WireError(f"version {version!r} where {wire.VERSION!r} is spoken")
-        fields = wire.unpack(plan)
-        step_fields = []
-        place = 0
-        while place < len(fields):
-            count = int(fields[place])
-            step_fields.append(fields[place + 1 : place + 1 + count])
-            place += 1 + count
+        uid, flags, scratch, limits, plan, command = split(data)
         words = wire.unpack(command)
         argc = int(words[0])
         argv, env = words[2 : 2 + argc], words[2 + argc :]
-        items = wire.unpack(limits)
-        triples = list(zip(items[::3], items[1::3], items[2::3], strict=True))
-        return Request(int(uid), set(flags.split()), scratch, step_fields, words[1], argv, env, triples)
+        return Request(int(uid), set(flags.split()), scratch, steps_of(plan), words[1], argv, env, limits_of(limits))
 
     def load(self) -> bool:
         """Load the modules that few requests need; whether there were any, so that only an init to come has them.
@@ -80,3 +69,38 @@ class Request:
         if b"names" in names:
             from _bldr_launcher import network as _network  # noqa: F401
         return bool(self.refused) or b"names" in names
+
+
+def split(data: bytes) -> list[bytes]:
+    """Return the parts of a request: id, flags, scratch directory, limits, plan and command.
+
+    Raises:
+        wire.WireError: It is in another version, or no request.
+    """
+    version, *parts = wire.unpack(data)
+    if version != wire.VERSION or len(parts) != 6:
+        raise wire.WireError(f"version {version!r} where {wire.VERSION!r} is spoken")
+    return parts
+
+
+def join(uid: bytes, flags: bytes, scratch: bytes, limits: bytes, plan: bytes, command: bytes) -> bytes:
+    """Make a request of its parts."""
+    return wire.pack([wire.VERSION, uid, flags, scratch, limits, plan, command])
+
+
+def steps_of(plan: bytes) -> list[list[bytes]]:
+    """Decode a plan: the operation and the arguments of each step."""
+    fields = wire.unpack(plan)
+    decoded = []
+    place = 0
+    while place < len(fields):
+        count = int(fields[place])
+        decoded.append(fields[place + 1 : place + 1 + count])
+        place += 1 + count
+    return decoded
+
+
+def limits_of(limits: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Decode the limits of a request."""
+    items = wire.unpack(limits)
+    return list(zip(items[::3], items[1::3], items[2::3], strict=True))

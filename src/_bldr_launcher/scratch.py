@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 
-__all__ = ["PREFIX", "create_base", "remove_leftovers", "remove_tree"]
+__all__ = ["PREFIX", "create_base", "remove_leftovers", "remove_temps", "remove_tree"]
 
 PREFIX = "bldr-scratch-"
 
@@ -78,6 +78,22 @@ def remove_leftovers(parent: str) -> None:
                 raise
         finally:
             os.close(fd)
+
+
+def remove_temps(place: str) -> None:
+    """Remove a directory of temps; most are empty, and then there is a shorter way.
+
+    Raises:
+        OSError: As `remove_tree`.
+    """
+    try:
+        for name in os.listdir(place):
+            os.rmdir(f"{place}/{name}")
+        os.rmdir(place)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        remove_tree(place)
 
 
 def remove_tree(path: str) -> None:

@@ -13,7 +13,8 @@
     4  end of the stream       every sandbox is killed, the scratch base removed, the launcher ends
 
 Inits are made before they are asked for: namespaces, the root and /dev take longer than what a request adds. When
-nobody needs one it sees the end of its own stream and ends too.
+nobody needs one it sees the end of its own stream and ends too. When the same plan is asked for again and again, they
+execute it ahead as well; see ``stock``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import os
 import resource
 import select
 
-from _bldr_launcher import channel, init, overlay, root, scratch, seccomp, syscalls, wire
+from _bldr_launcher import channel, init, request, root, scratch, seccomp, stock, syscalls, trees, wire
 from _bldr_launcher.wire import SANDBOX_ID
 
 TYPE_CHECKING = False
@@ -45,7 +46,10 @@ NAMESPACES = (
     | syscalls.CLONE_NEWUTS
     | syscalls.CLONE_NEWCGROUP
 )
-MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors under way by RLIMIT_NOFILE (unix(7))
+NO_STEPS = wire.pack([])
+NO_COMMAND = wire.pack([b"0", b"/"])
+QUIET = 3  # milliseconds without an event, after which things are made ahead: making them slows down a command's start
+LINGER = 1000  # milliseconds without one, after which nobody is expected to ask for the same plan again
 
 
 def serve(
@@ -107,6 +111,8 @@ class Launcher:
         place: Where cgroups are made; None where there is no such place.
     """
 
+    makes_mounts = True  # else plans are nothing that the launcher understands
+
     def __init__(
         self,
         control: int,
@@ -124,7 +130,7 @@ class Launcher:
         self.ready = ready
         self.once = once
         self.kernel = kernel
-        self.waiting: list[tuple[int, int]] = []  # (pid, descriptor of the socket) of inits without a request
+        self.stock = stock.Stock(base)
         self.children: set[int] = set()
         self.tracers: dict[int, int] = {}  # of an init
         self.place = place
@@ -132,7 +138,7 @@ class Launcher:
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
         self.euid, self.egid = os.geteuid(), os.getegid()
         self.mode = b"root" if root.is_host_root() else b"user"
-        self.idmap = -1
+        self.trees = trees.Trees(kernel, -1)
         self.paused = False  # none could be made ahead; tried again after the next request
         self.leftovers_removed = False
         self.retired = False
@@ -152,7 +158,7 @@ class Launcher:
         The namespace keeps receiving the host's mounts (MS_SLAVE); nothing is ever mounted in it.
         """
         if self.mode == b"root":
-            self.idmap = root.identity_namespace(SANDBOX_ID, self.kernel)
+            self.trees = trees.Trees(self.kernel, root.identity_namespace(SANDBOX_ID, self.kernel))
             return
         self.kernel.unshare(syscalls.CLONE_NEWUSER)
         root.map_identity(self.euid, self.euid, self.egid, gid=self.egid)
@@ -183,11 +189,14 @@ class Launcher:
         poller = select.poll()
         poller.register(self.control, select.POLLIN)
         poller.register(self.wake, select.POLLIN)
+        poller.register(self.stock.mounts, select.POLLPRI)
         if self.supervisor >= 0:
             poller.register(self.supervisor, select.POLLIN)
         while True:
-            idle = (self.paused or len(self.waiting) >= self.ready) and self.leftovers_removed
-            for fd, _events in poller.poll(None if idle else 0) or ((-1, 0),):
+            events = [fd for fd, _ in poller.poll(self.patience())] or [-1]
+            if self.stock.mounts in events:  # said once; so before a request that came after the change
+                self.stock.dismiss_equipped()
+            for fd in events:
                 if fd == self.wake:
                     os.read(self.wake, 4096)
                     self.reap()
@@ -195,24 +204,71 @@ class Launcher:
                     return
                 elif fd == -1:
                     self.prepare_ahead()
-                elif not self.serve_one():
+                elif fd == self.control and not self.serve_one():
                     return
             if self.retired and not self.children and not self.tracers:
                 return
 
+    def patience(self) -> int | None:
+        """Milliseconds to wait for an event before something is made ahead; None when nothing has to be.
+
+        A stock that is running out is filled at once: otherwise each request of a busy supervisor would wait for it.
+        """
+        missing = 0 if self.paused else self.ready - len(self.stock.inits)
+        if 2 * missing > self.ready:
+            return 0
+        if missing > 0 or self.lacks_temps() or not self.leftovers_removed or self.next_to_equip():
+            return 0 if self.once else QUIET  # nothing runs yet that could be slowed down
+        return LINGER if self.stock.has_equipped() else None
+
+    def lacks_temps(self) -> bool:
+        """Whether temps are to be made ahead."""
+        return self.ready > 0 and not self.paused and self.makes_mounts and self.stock.temps.are_lacking()
+
+    def next_to_equip(self) -> stock.Waiting | None:
+        """Return an init that shall be equipped."""
+        return None if self.paused else self.stock.next_to_equip()
+
     def prepare_ahead(self) -> None:
-        """Use a moment without requests."""
-        if len(self.waiting) < self.ready and not self.paused:
+        """Use a moment without requests: make one thing."""
+        if len(self.stock.inits) < self.ready and not self.paused:
             try:
-                self.waiting.append(self.clone(0))
+                self.stock.inits.append(self.clone(0))
             except OSError:
                 self.paused = True  # the request that needs one meets the same error and reports it, or it has passed
+        elif self.lacks_temps():
+            try:
+                self.stock.temps.make_ahead()
+            except OSError:
+                self.paused = True
+        elif waiting := self.next_to_equip():
+            self.equip(waiting)
         elif not self.leftovers_removed:
             self.leftovers_removed = True
             try:
                 scratch.remove_leftovers(os.path.dirname(self.base))
             except OSError:
                 pass  # a leftover that cannot be removed must not stop a build
+        else:
+            self.stock.dismiss_equipped()
+
+    def equip(self, waiting: stock.Waiting) -> None:
+        """Let an init execute the plan that was asked for last. Where that fails, the next request will say so."""
+        plan = waiting.plan = self.stock.plan
+        assert plan is not None
+        uid, flags, packed = plan.key
+        sources = None
+        try:
+            waiting.temps = self.stock.temps.reserve(plan.modes)
+            channel.send(waiting.link, request.join(uid, flags, b"", NO_STEPS, packed, NO_COMMAND))
+            sources = self.trees.send_ahead(waiting.link, plan, os.fsencode(waiting.temps))
+        except OSError:
+            pass
+        if sources is None:
+            plan.repeats = plan.can_wait = False
+            self.stock.dismiss(waiting)
+        else:
+            waiting.sources = sources
 
     def serve_one(self) -> bool:
         """Take one request; False at the end of the stream."""
@@ -237,15 +293,14 @@ class Launcher:
         except OSError as error:
             self.report(fds[0], self.stage, error)
         finally:
-            _close_all(fds)
+            trees.close_all(fds)
             if link is not None:
                 os.close(link)
         return True
 
     def settle(self) -> None:
         """Look for a place again, and send home who waits: they were made in the cgroup of before."""
-        while self.waiting:
-            os.close(self.waiting.pop()[1])
+        self.stock.dismiss_all()
         self.place = find_place()
         channel.send(self.control, wire.pack([b"place", *described(self.place)]))
 
@@ -253,8 +308,7 @@ class Launcher:
         """Make nothing ahead any more, send home who waits, and end when the sandboxes that run have ended."""
         self.retired = self.leftovers_removed = True
         self.ready = 0
-        while self.waiting:
-            os.close(self.waiting.pop()[1])
+        self.stock.dismiss_all()
 
     def hand_over(self, data: bytes, fds: list[int]) -> int | None:
         """Pass the request on to an init, and the trees that it needs.
@@ -270,46 +324,101 @@ class Launcher:
             OSError: No init can be started, or it cannot be reached.
         """
         whole = os.pread(fds[4], os.fstat(fds[4]).st_size, 0) if len(fds) == 5 else data
-        uid = int(wire.unpack(whole)[1])
-        request = init.Request.parse(whole)
-        link: int | None = None
-        fresh = request.load() or uid != 0
-        while self.waiting and not fresh and link is None:
-            pid, link = self.waiting.pop(0)
-            link = self.offer(link, data, fds) if self.limit(pid, link, request, fds[0]) else -1
-        if link is None:
-            pid, link = self.clone(uid)
-            if self.limit(pid, link, request, fds[0]):
-                self.pass_on(link, data, fds)
-            else:
-                link = -1
-        if link < 0:
+        uid, flags, place, limits, packed, command = request.split(whole)
+        plan = self.stock.remember(uid, flags, packed, mounts=self.makes_mounts)
+        short = request.join(uid, flags, place, limits, NO_STEPS, command)
+        while len(fds) == 4 and (waiting := self.take_equipped(plan, place)):
+            if self.is_refused(fds[0], plan, place):
+                os.close(waiting.link)
+                return None
+            if not self.limit(waiting, limits, fds[0]):
+                return None
+            if self.offer(waiting.link, short, fds):
+                return waiting.link
+            self.remove_temps(plan, place)
+        self.make_temps(plan, place)
+        if self.is_refused(fds[0], plan, place):
             return None
+        asked = request.Request.parse(whole)
+        needs_new = asked.load() or uid != b"0"
+        while waiting := None if needs_new else self.stock.take_plain():
+            if not self.limit(waiting, limits, fds[0]):
+                return None
+            if self.offer(waiting.link, data, fds):
+                break
+        else:
+            waiting = self.clone(int(uid))
+            if not self.limit(waiting, limits, fds[0]):
+                return None
+            self.pass_on(waiting.link, data, fds)
         try:
-            self.send_trees(link, request)
-            if request.is_traced:
+            self.trees.send(waiting.link, plan, place)
+            if asked.is_traced:
                 self.stage = b"trace"
                 from _bldr_launcher import tracer
 
-                self.tracers[tracer.start(link, fds[0], pid, request)] = pid
+                self.tracers[tracer.start(waiting.link, fds[0], waiting.pid, asked)] = waiting.pid
         except BaseException:
-            os.close(link)
+            os.close(waiting.link)
             raise
-        return link
+        return waiting.link
 
-    def limit(self, pid: int, link: int, request: init.Request, status: int) -> bool:
+    def take_equipped(self, plan: stock.Plan, place: bytes) -> stock.Waiting | None:
+        """Return an init that has executed a plan, with its temps at their place; None when a plain one is needed."""
+        while waiting := self.stock.take_equipped(plan):
+            try:
+                self.stock.temps.give(waiting.temps, os.fsdecode(place))
+            except OSError:
+                os.close(waiting.link)  # somebody has removed them
+            else:
+                return waiting
+        return None
+
+    def make_temps(self, plan: stock.Plan, place: bytes) -> None:
+        """Make the temps of a request. Those that were made ahead must not be the reason that there is no room.
+
+        Raises:
+            OSError: There is none.
+        """
+        self.stage = b"scratch"
+        try:
+            self.stock.temps.make(plan.modes, os.fsdecode(place))
+        except OSError:
+            self.stock.dismiss_equipped()
+            self.stock.temps.remove_ahead()
+            self.stock.temps.make(plan.modes, os.fsdecode(place))
+        self.stage = b"start-init"
+
+    def is_refused(self, status: int, plan: stock.Plan, place: bytes) -> bool:
+        """Whether the supervisor has given up, and so does not know of the temps that were made for it since.
+
+        Who gives up closes the socket first and removes the temps then: one of both sees them.
+        """
+        poller = select.poll()
+        poller.register(status, 0)
+        if not poller.poll(0):
+            return False
+        self.remove_temps(plan, place)
+        return True
+
+    def remove_temps(self, plan: stock.Plan, place: bytes) -> None:
+        """Remove the temps of a request that comes to nothing."""
+        if plan.modes:
+            scratch.remove_tree(os.fsdecode(place))
+
+    def limit(self, waiting: stock.Waiting, packed: bytes, status: int) -> bool:
         """Write a request's limits into the cgroup of its init; False, and nothing is started, when that fails."""
-        group = self.groups.get(pid)
+        group = self.groups.get(waiting.pid)
         try:
             if group is None:
-                return not request.limits or self.refuse_limits(link, status)
+                return packed == NO_STEPS or self.refuse_limits(waiting.link, status)
             base = group.memory()
-            written = group.limit(request.limits)
+            written = group.limit(request.limits_of(packed))
             channel.send(status, wire.pack([b"cgroup", os.fsencode(group.path), b"%d" % base, *written]))
         except BrokenPipeError:
             return True  # the supervisor has lost interest, and init will notice
         except OSError as error:
-            os.close(link)  # it ends without having been needed
+            os.close(waiting.link)  # it ends without having been needed
             self.report(status, b"limit", error)
             return False
         return True
@@ -320,13 +429,13 @@ class Launcher:
         self.report(status, b"limit", OSError(errno.ENOENT, "the sandbox has no cgroup"))
         return False
 
-    def offer(self, link: int, data: bytes, fds: list[int]) -> int | None:
-        """Give the request to an init that waits; None when it has died meanwhile."""
+    def offer(self, link: int, data: bytes, fds: list[int]) -> bool:
+        """Give the request to an init that waits; False when it has died meanwhile."""
         try:
             self.pass_on(link, data, fds)
         except (BrokenPipeError, ConnectionResetError):
-            return None
-        return link
+            return False
+        return True
 
     def pass_on(self, link: int, data: bytes, fds: list[int]) -> None:
         """Send the request; the socket is closed when that fails, so that the init ends."""
@@ -336,14 +445,14 @@ class Launcher:
             os.close(link)
             raise
 
-    def clone(self, uid: int) -> tuple[int, int]:
+    def clone(self, uid: int) -> stock.Waiting:
         """Start an init in new namespaces.
 
         Args:
             uid: The id inside.
 
         Returns:
-            Its process number, and the socket to it.
+            It, with the socket to it.
 
         Raises:
             OSError: The host refuses the process, a namespace or the maps.
@@ -369,7 +478,7 @@ class Launcher:
         finally:
             os.close(theirs)
         self.stage = b"start-init"
-        return pid, ours
+        return stock.Waiting(pid, ours)
 
     def start_init(self, link: int, uid: int, group: cgroup.Group | None) -> int:
         """Clone an init, into its cgroup if it has one; it reads its request from ``link``. Returns its number."""
@@ -385,128 +494,6 @@ class Launcher:
     def new_group(self) -> cgroup.Group | None:
         """Make a cgroup for the next init; None where there is no place for it."""
         return None if self.place is None or not self.place.path else self.place.make()
-
-    def send_trees(self, link: int, request: init.Request) -> None:
-        """Open every source here and send the detached trees after the request, as fast as init attaches them.
-
-        The sandbox has left the host's files behind already; and as real root it could neither reach nor own them.
-        """
-        sources = [one for step in request.steps for one in overlay.sources_of(step[0], step[1:], request.scratch)]
-        size = init.TREES_PER_MESSAGE
-        parts = [sources[start : start + size] for start in range(0, len(sources), size)]
-        answers = 0  # that have been asked for and not been read
-        try:
-            for index, part in enumerate(parts):
-                if answers == MESSAGES_UNDER_WAY:
-                    os.read(link, 1)
-                    answers -= 1
-                # No answer may be left unread: closing the socket would then reset it, and what was sent be lost.
-                answer = index + MESSAGES_UNDER_WAY < len(parts)
-                complete = self.send_part(link, request, part, answer=answer)
-                answers += answer
-                if not complete:
-                    break
-            while answers:
-                os.read(link, 1)
-                answers -= 1
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # init met a failure of its own and has reported it
-
-    def send_part(self, link: int, request: init.Request, part: list[overlay.Source], *, answer: bool) -> bool:
-        """Send some trees; False when one could not be opened, which init is told in its place."""
-        fds: list[int] = []
-        marks = b""
-        failure: list[bytes] = []
-        try:
-            for one in part:
-                try:
-                    fd, mapped = self.open_source(one.path, is_temp=one.is_temp, is_tree=one.is_tree)
-                    fds.append(fd)
-                    if not mapped and [b"unseal", one.at] in [step[:2] for step in request.steps]:
-                        self.give_output(one.path)
-                except OSError as error:
-                    failure = [b"failed", str(error.errno).encode(), os.fsencode(str(error.args[-1]))]
-                    break
-                marks += b"1" if mapped else b"0"
-            if fds:
-                channel.send(link, wire.pack([b"trees", marks, b"1" if answer else b"0"]), fds)
-            elif answer:
-                channel.send(link, wire.pack([b"trees", b"", b"1"]))
-            if failure:
-                channel.send(link, wire.pack(failure))
-        finally:
-            _close_all(fds)
-        return not failure
-
-    def open_source(self, source: bytes, *, is_temp: bool, is_tree: bool) -> tuple[int, bool]:
-        """Copy the mounts at a path, detached.
-
-        As real root the copy shows the caller's files as inside-root's, through an id map; for a user nothing has to
-        be mapped.
-
-        Args:
-            source: Host path.
-            is_temp: Whether it is in a scratch directory; it is given away where it cannot be mapped.
-            is_tree: Whether it is a directory.
-
-        Returns:
-            The descriptor, and whether the ids are the caller's.
-
-        Raises:
-            OSError: The path cannot be opened.
-        """
-        flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE | os.O_CLOEXEC
-        fd = self.kernel.open_tree(syscalls.AT_FDCWD, source, flags)
-        if is_tree:
-            try:
-                self.isolate(fd, devices=source == b"/dev" or source.startswith(b"/dev/"))
-            except OSError:
-                os.close(fd)
-                raise
-        if self.mode == b"user":
-            return fd, True
-        # A mount below that cannot be mapped must not keep the top one from it.
-        for reach in (syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, syscalls.AT_EMPTY_PATH):
-            try:
-                self.kernel.mount_setattr(fd, b"", reach, set_=syscalls.MOUNT_ATTR_IDMAP, userns_fd=self.idmap)
-            except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
-                    os.close(fd)
-                    raise
-            else:
-                return fd, True
-        if is_temp and is_tree:
-            from _bldr_launcher import ownership
-
-            ownership.hand_over(source, self.euid, (SANDBOX_ID, SANDBOX_ID), linked=True)
-        elif is_temp:
-            os.chown(source, SANDBOX_ID, SANDBOX_ID)
-        return fd, False
-
-    def give_output(self, source: bytes) -> None:
-        """Let inside-root own an output that cannot be mapped; the supervisor gives it back to the caller.
-
-        Raises:
-            OSError: The file system refuses it.
-        """
-        from _bldr_launcher import ownership
-
-        ownership.hand_over(source, self.euid, (SANDBOX_ID, SANDBOX_ID), linked=False)
-
-    def isolate(self, fd: int, *, devices: bool) -> None:
-        """Cut a copied tree off from the mounts it was copied from, and make set-id bits and device nodes in it dead.
-
-        A copy of a shared mount is a peer of the host's own: what is mounted in it appears on the host, and the other
-        way round. A device node works in spite of a read-only mount, and as real root the id map makes the command its
-        owner; only what was declared below /dev is meant to be a device.
-        """
-        attributes = syscalls.MOUNT_ATTR_NOSUID | (0 if devices else syscalls.MOUNT_ATTR_NODEV)
-        reach = syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE
-        try:
-            self.kernel.mount_setattr(fd, b"", reach, set_=attributes, propagation=syscalls.MS_PRIVATE)
-        except OSError as error:
-            if error.errno != errno.ENOSYS:  # before Linux 5.12, where the seal cuts it off
-                raise
 
     def report(self, status: int, operation: bytes, error: OSError) -> None:
         """Tell the supervisor that its sandbox was not started."""
@@ -539,7 +526,7 @@ class Launcher:
         # Who was killed may leave a supervisor that still wants to read why; it removes the cgroup then.
         if group is not None and os.WIFEXITED(status):
             group.discard()
-        self.waiting = [item for item in self.waiting if item[0] != pid]
+        self.stock.bury(pid)
 
     def end_everything(self) -> None:
         """Kill every sandbox and wait for the last process of each."""
@@ -582,8 +569,3 @@ def _give_pipes(fds: list[int]) -> None:
     for fd in fds:
         if os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
             os.fchown(fd, SANDBOX_ID, SANDBOX_ID)
-
-
-def _close_all(fds: list[int]) -> None:
-    while fds:
-        os.close(fds.pop())

@@ -167,7 +167,7 @@ OWN = {
     landlock: {"WRITE_RIGHTS", "FIRST_USABLE_ABI"},
     root: set(),
     seccomp: {"EVERYBODY", "X32_SYSCALL_BIT"},  # compared below: only the headers of x86 have it
-    server: {"NAMESPACES", "SANDBOX_ID", "MESSAGES_UNDER_WAY"},
+    server: {"LINGER", "NAMESPACES", "QUIET", "SANDBOX_ID"},
     steps: {"WALK"},
     syscalls: {"PAGE"},
     trace_calls: {"ALLOW", "ARGS_OFFSET", "JEQ", "JSET", "LD", "RET", "USER_NOTIF", "_NEGATIVE"},  # of seccomp

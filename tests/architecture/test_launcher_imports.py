@@ -43,7 +43,9 @@ def test_the_launcher_loads_exactly_these_modules() -> None:
         "_bldr_launcher.seccomp",
         "_bldr_launcher.server",
         "_bldr_launcher.steps",
+        "_bldr_launcher.stock",
         "_bldr_launcher.syscalls",
+        "_bldr_launcher.trees",
         "_bldr_launcher.wire",
     }
     # -S leaves out `site`, which would have imported `os` and what it needs.

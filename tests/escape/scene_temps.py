@@ -51,7 +51,7 @@ def play(world: str) -> dict[str, object]:
         facts |= {
             "uncapped": executor.execute(["python3", "-c", FILL, "/tmp"]).exit_code,
             "capped": capped.execute(["python3", "-c", FILL, "/tmp"]).stderr.decode().splitlines()[-1],
-            "left_at_last": os.listdir(launcher.base),
+            "left_at_last": _in_use(launcher.base),
         }
         base = launcher.base
     finally:
@@ -74,8 +74,8 @@ def _litter(executor: HermeticExecutor, launcher: Launcher, tree: Tree) -> dict[
             assert session.stdin is not None
             assert session.stdout is not None
             facts["said"] = session.stdout.readline().decode()
-            facts["during"] = len(os.listdir(launcher.base))
-            (name,) = os.listdir(launcher.base)
+            facts["during"] = len(_in_use(launcher.base))
+            (name,) = _in_use(launcher.base)
             facts["file_system"] = [_file_system(f"{launcher.base}/{name}"), _inside_file_system(executor)]
             session.stdin.close()
             try:
@@ -84,9 +84,14 @@ def _litter(executor: HermeticExecutor, launcher: Launcher, tree: Tree) -> dict[
                 facts["error"] = str(error)
             else:
                 facts["removed"] = result.receipt.record("temps-removed").verified
-        facts["after"] = os.listdir(launcher.base)
+        facts["after"] = _in_use(launcher.base)
         facts["second"] = executor.execute(listing).stdout.decode()
     return facts
+
+
+def _in_use(base: str) -> list[str]:
+    """The directories of sandboxes that run, without those that the launcher has made ahead."""
+    return [name for name in os.listdir(base) if not name.startswith("ahead-")]
 
 
 def _file_system(path: str) -> str:

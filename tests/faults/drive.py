@@ -21,7 +21,7 @@ from bldr.model.limits import ResourceLimits  # noqa: E402
 from bldr.model.paths import PathSet  # noqa: E402
 from bldr.sandbox.linux.launcher import Launcher  # noqa: E402
 from tests.faults import faulty_launcher  # noqa: E402
-from tests.processes import descendants, descriptors, specification, until  # noqa: E402
+from tests.processes import descendants, descriptors, specification, temps_in_use, until  # noqa: E402
 
 ERRNOS = (errno.EPERM, errno.ENOSPC, errno.EMFILE, errno.ENOMEM)
 MOST = 25  # calls of a kind that are made to fail, one after the other
@@ -104,7 +104,7 @@ def left(launcher: Launcher, before: int) -> dict[str, object]:
     return {
         "descriptors": descriptors() - before,
         "processes": len(descendants(os.getpid()) - {launcher.pid}),
-        "scratch": sorted(os.listdir(launcher.base)) if os.path.isdir(launcher.base) else [],
+        "scratch": temps_in_use(launcher.base) if os.path.isdir(launcher.base) else [],
         "launcher_descriptors": descriptors(launcher.pid) if launcher.pid else 0,
     }
 

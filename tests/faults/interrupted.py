@@ -18,7 +18,7 @@ sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE.parents[1])]
 from bldr import HermeticExecutor  # noqa: E402
 from bldr.errors import TimeLimitError  # noqa: E402
 from bldr.sandbox.linux.launcher import Launcher  # noqa: E402
-from tests.processes import children, descendants, descriptors, specification, until  # noqa: E402
+from tests.processes import children, descendants, descriptors, specification, temps_in_use, until  # noqa: E402
 
 ACTORS = (
     "sandbox/linux/backend.py",
@@ -120,7 +120,7 @@ def main(scratch: str) -> None:
             is_quiet = until(lambda: quiet(launcher), bound=30)  # noqa: B023  called at once
             until(lambda: not strays(launcher, strangers), bound=30)  # noqa: B023
             others = strays(launcher, strangers)
-            left = os.listdir(launcher.base) if launcher.base else []
+            left = temps_in_use(launcher.base) if launcher.base else []
             more = descriptors() - before
             if not is_quiet or others or left or more:
                 what = {"running": not is_quiet, "processes": len(others), "scratch": left, "descriptors": more}

@@ -21,7 +21,7 @@ def test_an_interrupt_at_any_place_leaves_nothing_running(host_dir: Path) -> Non
 
     assert (done.returncode, done.stderr) == (0, b"")
     records = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [record["places"] > 80 for record in records if "places" in record] == [True, True]
+    assert [record["places"] > 70 for record in records if "places" in record] == [True, True]
     for record in records:
         if "places" not in record:
             assert (record["running"], record["processes"], record["scratch"]) == (False, 0, []), record

@@ -20,7 +20,7 @@ from bldr.errors import BldrError
 from bldr.model.limits import ResourceLimits
 from bldr.model.network import NetworkPolicy
 from bldr.sandbox.linux.launcher import Launcher
-from tests.processes import children, descriptors, specification
+from tests.processes import children, descriptors, specification, temps_in_use
 
 pytestmark = pytest.mark.needs("user-namespaces")
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -120,7 +120,7 @@ def test_the_library_refuses(name: str, ground: Ground, launcher: Launcher) -> N
     assert "\n" not in error.message
     assert not error.message.endswith(".")
     assert descriptors() == before
-    assert os.listdir(launcher.base) == []
+    assert temps_in_use(launcher.base) == []
 
 
 @pytest.mark.parametrize("name", [name for name, case in REFUSED.items() if case[-1] is not None])
@@ -314,14 +314,15 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from bldr import HermeticExecutor, SandboxSpecBuilder
 from bldr.errors import BldrError
-from tests.processes import specification
+from bldr.sandbox.linux.launcher import Launcher
+from tests.processes import specification, temps_in_use
 os.environ["TMPDIR"] = sys.argv[2]
 many = specification()
 for number in range(8):
     many.temp(f"/t/{number}")
-executor = HermeticExecutor.create(many.build())
+launcher = Launcher(ready=0)  # nothing is made ahead, which could be used when there is no room
+executor = HermeticExecutor.create(many.build(), launcher=launcher)
 executor.execute(["true"])
-launcher = executor._backend.launcher
 result = executor.execute(["sh", "-c", "head -c 10000000 /dev/zero > /tmp/big"])
 print("full", result.exit_code != 0, b"No space left" in result.stderr)
 print("after", executor.execute(["sh", "-c", "echo x > /tmp/small && cat /tmp/small"]).stdout.decode().strip())
@@ -341,7 +342,7 @@ for keep in (0, 1, 3):
         print("ran")
     except BldrError as error:
         print(error.code, error.errno, error.message)
-    print("left", sorted(os.listdir(launcher.base)))
+    print("left", temps_in_use(launcher.base))
 for path in made:
     os.unlink(path)
 print("again", executor.execute(["true"]).success)

@@ -21,7 +21,7 @@ from bldr.cli.run import Interrupts
 from bldr.errors import BldrError, CommandFailedError, InvalidLimitError, TimeLimitError
 from bldr.model.limits import ResourceLimits
 from bldr.sandbox.linux.launcher import Launcher
-from tests.processes import BOUND, descendants, descriptors, smallest, specification, until
+from tests.processes import BOUND, descendants, descriptors, smallest, specification, temps_in_use, until
 
 pytestmark = pytest.mark.needs("user-namespaces")
 SOURCES = Path(__file__).parents[3] / "src"
@@ -436,7 +436,7 @@ class TestAsyncio:
         asyncio.run(main())
 
         assert descriptors() == before
-        assert not os.listdir(launcher.base)
+        assert not temps_in_use(launcher.base)
         assert until(lambda: not any(map(is_command, descendants(launcher.pid))))
 
     def test_a_timeout_of_the_loop_kills_the_command(self, executor: HermeticExecutor, launcher: Launcher) -> None:

@@ -20,7 +20,17 @@ import pytest
 
 from bldr import ExecutionResult, HermeticExecutor
 from bldr.sandbox.linux.launcher import Launcher
-from tests.processes import BOUND, children, close_all, descendants, descriptors, smallest, specification, until
+from tests.processes import (
+    BOUND,
+    children,
+    close_all,
+    descendants,
+    descriptors,
+    smallest,
+    specification,
+    temps_in_use,
+    until,
+)
 
 pytestmark = pytest.mark.needs("user-namespaces")
 
@@ -70,7 +80,7 @@ def test_sixty_four_threads_each_get_their_own_answers(launcher: Launcher, host_
 
     assert wrong == []
     assert len(os.listdir(out)) == 64 * 3
-    assert os.listdir(launcher.base) == []
+    assert temps_in_use(launcher.base) == []
 
 
 def test_loops_in_several_threads(executor: HermeticExecutor) -> None:
@@ -211,7 +221,7 @@ def test_three_hundred_runs_leave_nothing(launcher: Launcher, executor: Hermetic
 
     assert until(lambda: len(descendants(launcher.pid)) == 4)
     assert (descriptors(), descriptors(launcher.pid), len(threading.enumerate())) == before
-    assert os.listdir(launcher.base) == []
+    assert temps_in_use(launcher.base) == []
     assert children(os.getpid()) >= {launcher.pid}
     assert resident() - memory < 4 << 20
 
@@ -228,7 +238,7 @@ def test_refused_commands_leave_nothing(launcher: Launcher, executor: HermeticEx
 
     assert until(lambda: len(descendants(launcher.pid)) == 4)
     assert (descriptors(), descriptors(launcher.pid)) == before
-    assert os.listdir(launcher.base) == []
+    assert temps_in_use(launcher.base) == []
 
 
 def test_a_supervisor_without_descriptors_is_told_and_recovers(executor: HermeticExecutor, launcher: Launcher) -> None:
@@ -257,7 +267,7 @@ def test_a_supervisor_without_descriptors_is_told_and_recovers(executor: Hermeti
     assert refused > 0
     assert descriptors() == before
     assert executor.execute(["echo", "x"]).stdout == b"x\n"
-    assert os.listdir(launcher.base) == []
+    assert temps_in_use(launcher.base) == []
 
 
 AT_EXIT = """

@@ -41,7 +41,7 @@ with executor.start(["sh", "-c", "echo ready; sleep 60"], stdout="pipe") as sess
 result = executor.execute(["echo", "next"])
 said["next"] = [result.stdout.decode(), result.hermetic]
 base = launcher.base
-said["scratch"] = os.listdir(base)
+said["scratch"] = [name for name in os.listdir(base) if not name.startswith("ahead-")]
 launcher.stop()
 said["base"] = os.path.exists(base)
 print(json.dumps(said))

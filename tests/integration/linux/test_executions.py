@@ -20,6 +20,7 @@ from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, TimeLi
 from bldr.model.limits import ResourceLimits
 from bldr.model.network import NetworkPolicy
 from bldr.sandbox.linux.launcher import Launcher
+from tests.processes import temps_in_use
 
 pytestmark = pytest.mark.needs("user-namespaces")
 SOURCES = Path(__file__).parents[3] / "src"
@@ -175,7 +176,7 @@ def test_leaving_a_session_kills_the_command(executor: HermeticExecutor) -> None
         pass
 
     assert session.ended is False
-    assert not os.path.exists(f"{executor._backend.launcher.base}/{executor._backend.launcher._serial}")
+    assert temps_in_use(executor._backend.launcher.base) == []
 
 
 def test_a_cancelled_task_kills_the_command(executor: HermeticExecutor) -> None:
@@ -212,7 +213,7 @@ def test_runs_leave_no_descriptor_and_no_scratch(executor: HermeticExecutor, lau
         assert executor.execute(["true"]).exit_code == 0
 
     assert len(os.listdir("/proc/self/fd")) == before
-    assert os.listdir(launcher.base) == []
+    assert temps_in_use(launcher.base) == []
 
 
 def test_the_death_of_the_launcher_is_told_and_survived(tmp_path: Path) -> None:

@@ -123,6 +123,8 @@ class LinuxBackend:
             self.launcher.ensure()
             copies = prepared.copy_ahead(self.launcher.base)
         flags = (*self._flags, b"terminal") if terminal else self._flags
+        if prepared.is_left_to_the_launcher:
+            flags = (*flags, b"temps")
         traced = trace != "off"
         if traced:
             if not (self.spec.process.allow_fork and self.spec.process.allow_exec):

@@ -52,7 +52,7 @@ def setup_failure(
         errno=code,
         strerror=os.strerror(code) if code else "",
         code="sandbox.canary" if operation == "canary" else "",
-        hint=_hint(code),
+        hint="free some space, or set TMPDIR to a directory on another disk" if operation == "scratch" else _hint(code),
     )
 
 

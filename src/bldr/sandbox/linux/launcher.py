@@ -113,7 +113,7 @@ class Status:
             os.close(fd)
         if self.place and self.owner == os.getpid():
             self.remove_temps()
-            scratch.remove_tree(self.place)
+            scratch.remove_temps(self.place)
         if self._process is not None:
             self._process.places.discard(self.place)
         self.place = ""

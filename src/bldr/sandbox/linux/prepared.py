@@ -107,15 +107,22 @@ class Prepared:
         """Whether something has to be copied before a start."""
         return bool(self._copies)
 
+    @property
+    def is_left_to_the_launcher(self) -> bool:
+        """Whether the launcher makes the directory of an execution, ahead if it can; it makes empty temps only."""
+        return not self._overlays and not self._copies
+
     def make(self, place: str, copies: Mapping[int, str]) -> None:
         """Make the directory of one execution, which its status removes, with everything that the steps mount from it.
+
+        Nothing is made when that is left to the launcher.
 
         Raises:
             SandboxSetupError: It cannot be made.
         """
-        steps = (*self._temps, *self._overlays, *self._copies)
-        if not steps:
+        if self.is_left_to_the_launcher:
             return
+        steps = (*self._temps, *self._overlays, *self._copies)
         try:
             os.mkdir(place, 0o700)
             for temp in self._temps:

@@ -166,7 +166,7 @@ class LinuxSandbox:
         items, fds = self._next_report(until)
         kind = items[0] if items else b""
         base = 0
-        if kind == b"cgroup" and len(items) >= 3 and items[2].isdigit() and not fds:
+        while kind == b"cgroup" and len(items) >= 3 and items[2].isdigit() and not fds:  # again, if that init had died
             self._facts.group, base = os.fsdecode(items[1]), int(items[2])
             self._facts.group_files = frozenset([os.fsdecode(name) for name in items[3:]])
             items, fds = self._next_report(until)
