@@ -141,7 +141,7 @@ def test_doctor_in_a_container() -> None:
     trials = (
         "user-namespace\t1\t\nclone3\t38\t\npidfd\tworks\t\nclose-range\tworks\t\nopenat2\tworks\t\n"
         "no-new-privileges\tworks\t\nseccomp\tworks\t\nseccomp-notify\tworks\t\nlandlock\tworks\tABI 2\n"
-        "cgroup\tworks\tread-only 30  /sys/fs/cgroup\n"
+        "cgroup\tworks\tread-only 30  /sys/fs/cgroup\npressure\tworks\t\n"
     )
     report = HostReport(
         "linux-namespaces", (("kernel", facts.kernel), ("container", "docker")), findings_of(trials, facts)

@@ -132,12 +132,17 @@ def _process(parsed: Parsed, settings: Settings) -> ProcessPolicy:
     children = settings.max_children
     if (text := parsed.last("max-children")) is not None:
         children = count(text, "--max-children", minimum=0)
-    fork, exec_ = parsed.last("fork"), parsed.last("exec")
+
+    def given(name: str, setting: bool) -> bool:  # noqa: FBT001  a value, not a switch
+        text = parsed.last(name)
+        return setting if text is None else truth(text, f"--{name}")
+
     return ProcessPolicy(
         max_children=children,
+        kill_on_parent_exit=given("kill-on-parent-exit", settings.kill_on_parent_exit),
         allow_userns=parsed.given("allow-userns"),
-        allow_fork=settings.fork if fork is None else truth(fork, "--fork"),
-        allow_exec=settings.exec if exec_ is None else truth(exec_, "--exec"),
+        allow_fork=given("fork", settings.fork),
+        allow_exec=given("exec", settings.exec),
     )
 
 

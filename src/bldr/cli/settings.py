@@ -31,7 +31,17 @@ KEYS = tuple(
             "BUILDER_HERMETIC",
             *(
                 _PREFIX + name
-                for name in ("AUDIT_LOG", "DEBUG", "EXEC", "FORK", "MAX_CHILDREN", "NETWORK", "SILENCE", "TIMEOUT")
+                for name in (
+                    "AUDIT_LOG",
+                    "DEBUG",
+                    "EXEC",
+                    "FORK",
+                    "KILL_ON_PARENT_EXIT",
+                    "MAX_CHILDREN",
+                    "NETWORK",
+                    "SILENCE",
+                    "TIMEOUT",
+                )
             ),
             *_LIMIT_KEYS,
         )
@@ -57,6 +67,7 @@ class Settings:
     max_children: int | None = None
     fork: bool = True
     exec: bool = True
+    kill_on_parent_exit: bool = True
     timeout: float | None = None
     silence: float | None = None
     debug: bool = False
@@ -165,6 +176,8 @@ def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> S
             settings = replace(settings, debug=truth(text, origin))
         elif key == "BUILDER_HERMETIC_FORK":
             settings = replace(settings, fork=truth(text, origin))
+        elif key == "BUILDER_HERMETIC_KILL_ON_PARENT_EXIT":
+            settings = replace(settings, kill_on_parent_exit=truth(text, origin))
         elif key == "BUILDER_HERMETIC_EXEC":
             settings = replace(settings, exec=truth(text, origin))
         elif key == _AUDIT_LOG:

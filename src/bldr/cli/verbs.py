@@ -109,6 +109,12 @@ _SANDBOX = (
     Option("max-children", "processes and threads beside the first one", metavar="N", group="Limits"),
     Option("fork", "whether further processes may be made (default: true)", metavar="BOOL", group="Limits"),
     Option("exec", "whether further programs may be executed (default: true)", metavar="BOOL", group="Limits"),
+    Option(
+        "kill-on-parent-exit",
+        "whether everything inside ends with bldr (default: true); false is refused, see docs/limits.md",
+        metavar="BOOL",
+        group="Limits",
+    ),
     Option("file-size", "largest file that may be written", metavar="SIZE", group="Limits"),
     Option("disk-io", "bytes read from and written to disks in all", metavar="SIZE", group="Limits"),
     Option("disk-rate", "bytes a second to and from each disk", metavar="SIZE", group="Limits"),

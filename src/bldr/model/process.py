@@ -15,8 +15,8 @@ class ProcessPolicy:
     Args:
         max_children: How many processes the command may have beside itself at one time; ``None`` sets no ceiling of
             its own beside ``ResourceLimits.processes``.
-        kill_on_parent_exit: Whether everything inside ends when the supervisor does. When it may go on, nobody counts
-            its time any more.
+        kill_on_parent_exit: Whether everything inside ends when the supervisor does. It always does: ``False`` can be
+            said, and is refused.
         allow_userns: Whether the command may make user namespaces of its own, as a nested sandbox needs. It makes
             more of the kernel reachable, so it is off.
         allow_fork: Whether the command may make further processes. Threads it may always make.

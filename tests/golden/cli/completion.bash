@@ -12,17 +12,17 @@ _bldr() {
     case "$verb" in
         run)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
-            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress"
+            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress"
             command=yes
             words="" ;;
         shell)
             flags="--allow-userns -v --verbose -q --quiet -h --help"
-            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log"
+            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log"
             command=yes
             words="" ;;
         plan)
             flags="--allow-userns --json -h --help"
-            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
+            values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
             command=yes
             words="" ;;
         doctor)
@@ -106,6 +106,8 @@ _bldr() {
         --fork)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --exec)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --kill-on-parent-exit)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --file-size)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;

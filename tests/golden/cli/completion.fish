@@ -12,7 +12,7 @@ function __bldr_options_of
     for word in $words
         if test $skip = yes
             set skip no
-        else if contains -- $word -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect
+        else if contains -- $word -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect
             set skip yes
         else if test $word = --; or not string match -q -- '-*' $word
             return 1
@@ -48,6 +48,7 @@ complete -c bldr -n '__bldr_options_of run' -l processes -x -d 'processes and th
 complete -c bldr -n '__bldr_options_of run' -l max-children -x -d 'processes and threads beside the first one'
 complete -c bldr -n '__bldr_options_of run' -l fork -x -d 'whether further processes may be made (default: true)'
 complete -c bldr -n '__bldr_options_of run' -l exec -x -d 'whether further programs may be executed (default: true)'
+complete -c bldr -n '__bldr_options_of run' -l kill-on-parent-exit -x -d 'whether everything inside ends with bldr (default: true); false is refused, see docs/limits.md'
 complete -c bldr -n '__bldr_options_of run' -l file-size -x -d 'largest file that may be written'
 complete -c bldr -n '__bldr_options_of run' -l disk-io -x -d 'bytes read from and written to disks in all'
 complete -c bldr -n '__bldr_options_of run' -l disk-rate -x -d 'bytes a second to and from each disk'
@@ -70,7 +71,7 @@ complete -c bldr -n '__bldr_options_of run' -l progress -x -a 'plain rich none' 
 complete -c bldr -n '__bldr_options_of run' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of run' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of run' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
+complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
 complete -c bldr -n '__bldr_options_of shell' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of shell' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
 complete -c bldr -n '__bldr_options_of shell' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
@@ -88,6 +89,7 @@ complete -c bldr -n '__bldr_options_of shell' -l processes -x -d 'processes and 
 complete -c bldr -n '__bldr_options_of shell' -l max-children -x -d 'processes and threads beside the first one'
 complete -c bldr -n '__bldr_options_of shell' -l fork -x -d 'whether further processes may be made (default: true)'
 complete -c bldr -n '__bldr_options_of shell' -l exec -x -d 'whether further programs may be executed (default: true)'
+complete -c bldr -n '__bldr_options_of shell' -l kill-on-parent-exit -x -d 'whether everything inside ends with bldr (default: true); false is refused, see docs/limits.md'
 complete -c bldr -n '__bldr_options_of shell' -l file-size -x -d 'largest file that may be written'
 complete -c bldr -n '__bldr_options_of shell' -l disk-io -x -d 'bytes read from and written to disks in all'
 complete -c bldr -n '__bldr_options_of shell' -l disk-rate -x -d 'bytes a second to and from each disk'
@@ -105,7 +107,7 @@ complete -c bldr -n '__bldr_options_of shell' -l audit-log -r -F -d 'append each
 complete -c bldr -n '__bldr_options_of shell' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of shell' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of shell' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
+complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
 complete -c bldr -n '__bldr_options_of plan' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of plan' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
 complete -c bldr -n '__bldr_options_of plan' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
@@ -123,6 +125,7 @@ complete -c bldr -n '__bldr_options_of plan' -l processes -x -d 'processes and t
 complete -c bldr -n '__bldr_options_of plan' -l max-children -x -d 'processes and threads beside the first one'
 complete -c bldr -n '__bldr_options_of plan' -l fork -x -d 'whether further processes may be made (default: true)'
 complete -c bldr -n '__bldr_options_of plan' -l exec -x -d 'whether further programs may be executed (default: true)'
+complete -c bldr -n '__bldr_options_of plan' -l kill-on-parent-exit -x -d 'whether everything inside ends with bldr (default: true); false is refused, see docs/limits.md'
 complete -c bldr -n '__bldr_options_of plan' -l file-size -x -d 'largest file that may be written'
 complete -c bldr -n '__bldr_options_of plan' -l disk-io -x -d 'bytes read from and written to disks in all'
 complete -c bldr -n '__bldr_options_of plan' -l disk-rate -x -d 'bytes a second to and from each disk'
@@ -138,7 +141,7 @@ complete -c bldr -n '__bldr_options_of plan' -l require -x -d 'do not start unle
 complete -c bldr -n '__bldr_options_of plan' -l allow-degraded -x -d 'start even where these guarantees cannot be enforced; the receipt says so'
 complete -c bldr -n '__bldr_options_of plan' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_options_of plan' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
+complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect)'
 complete -c bldr -n '__bldr_verb doctor' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_verb doctor' -s h -l help -d 'show this page'
 complete -c bldr -n '__bldr_verb audit' -l kind -x -a 'filesystem-read filesystem-write network process limit timeout privilege other' -d 'only events of this kind'

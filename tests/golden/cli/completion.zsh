@@ -46,6 +46,7 @@ _bldr() {
                 '--max-children=[processes and threads beside the first one]:N: ' \
                 '--fork=[whether further processes may be made (default\: true)]:BOOL: ' \
                 '--exec=[whether further programs may be executed (default\: true)]:BOOL: ' \
+                '--kill-on-parent-exit=[whether everything inside ends with bldr (default\: true); false is refused, see docs/limits.md]:BOOL: ' \
                 '--file-size=[largest file that may be written]:SIZE: ' \
                 '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
                 '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \
@@ -92,6 +93,7 @@ _bldr() {
                 '--max-children=[processes and threads beside the first one]:N: ' \
                 '--fork=[whether further processes may be made (default\: true)]:BOOL: ' \
                 '--exec=[whether further programs may be executed (default\: true)]:BOOL: ' \
+                '--kill-on-parent-exit=[whether everything inside ends with bldr (default\: true); false is refused, see docs/limits.md]:BOOL: ' \
                 '--file-size=[largest file that may be written]:SIZE: ' \
                 '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
                 '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \
@@ -133,6 +135,7 @@ _bldr() {
                 '--max-children=[processes and threads beside the first one]:N: ' \
                 '--fork=[whether further processes may be made (default\: true)]:BOOL: ' \
                 '--exec=[whether further programs may be executed (default\: true)]:BOOL: ' \
+                '--kill-on-parent-exit=[whether everything inside ends with bldr (default\: true); false is refused, see docs/limits.md]:BOOL: ' \
                 '--file-size=[largest file that may be written]:SIZE: ' \
                 '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
                 '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \

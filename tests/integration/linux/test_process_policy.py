@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -321,3 +323,47 @@ def test_setup_error_names_the_step() -> None:
     assert isinstance(error, SandboxSetupError)
     assert error.step == "refuse further processes or programs"
     assert "listened to already" in error.hint
+
+
+@pytest.mark.needs("user-namespaces")
+def test_a_sandbox_ends_with_bldr_and_who_wants_another_is_told_how_bldr_survives(bldr: Run) -> None:
+    for options, environment in (
+        (("--kill-on-parent-exit", "false"), {}),
+        ((), {"BUILDER_HERMETIC_KILL_ON_PARENT_EXIT": "false"}),
+    ):
+        refused = bldr("run", *options, "--", "true", env=environment)
+
+        assert refused.returncode == 125
+        assert b"a sandbox cannot outlive the process that started it" in refused.stderr
+        assert b"setsid --fork bldr run" in refused.stderr
+
+
+def test_without_namespaces_it_is_refused_in_the_same_words(
+    executor_of: Callable[[SandboxSpecBuilder], HermeticExecutor],
+) -> None:
+    with pytest.raises(GuaranteeUnavailableError, match="cannot outlive the process that started it") as caught:
+        executor_of(builder(ProcessPolicy(kill_on_parent_exit=False)))
+
+    assert caught.value.guarantee == Guarantee.NO_SURVIVORS
+
+
+@pytest.mark.needs("user-namespaces")
+def test_a_bldr_in_a_session_of_its_own_survives_who_started_it(bldr_argv: list[str], tmp_path: Path) -> None:
+    """What the hint promises: the shell that started it is gone before the command writes."""
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(directory.stat().st_mode | 0o055)
+    out, fifo = tmp_path / "out", tmp_path / "in"
+    out.mkdir()
+    fifo.mkdir()
+    os.mkfifo(fifo / "go")
+    command = "read word </in/go; echo $word >/out/said; echo over >/in/go"
+    argv = [*bldr_argv, "run", "-o", f"{out}:/out", "-o", f"{fifo}:/in", "--", "sh", "-c", command]
+    starter = 'setsid --fork "$@" </dev/null >/dev/null 2>&1; kill -KILL $$'
+    done = subprocess.run(["sh", "-c", starter, "sh", *argv], check=False, timeout=BOUND)
+    assert done.returncode == -signal.SIGKILL
+
+    with open(fifo / "go", "w") as go:  # opens when the command reads, which nobody but a survivor does
+        go.write("alive\n")
+    with open(fifo / "go") as over:
+        assert over.read() == "over\n"
+    assert (out / "said").read_text() == "alive\n"

@@ -245,3 +245,11 @@ def test_a_flag_wins_over_a_setting_for_processes_and_programs() -> None:
     assert asked(settings=strict).spec.process == ProcessPolicy(allow_fork=False, allow_exec=False)
     assert asked("--fork", "true", settings=strict).spec.process == ProcessPolicy(allow_exec=False)
     assert refused("--fork", "never")[0] == "--fork: 'never' is neither true nor false"
+
+
+def test_that_a_sandbox_outlives_bldr_can_be_asked_for() -> None:
+    lasting = Settings(kill_on_parent_exit=False)
+
+    assert asked("--kill-on-parent-exit", "no").spec.process == ProcessPolicy(kill_on_parent_exit=False)
+    assert asked(settings=lasting).spec.process == ProcessPolicy(kill_on_parent_exit=False)
+    assert asked("--kill-on-parent-exit", "yes", settings=lasting).spec.process == ProcessPolicy.hermetic()

@@ -45,6 +45,7 @@ def test_each_variable_is_read() -> None:
             "BUILDER_HERMETIC_DEBUG": "yes",
             "BUILDER_HERMETIC_FORK": "no",
             "BUILDER_HERMETIC_EXEC": "false",
+            "BUILDER_HERMETIC_KILL_ON_PARENT_EXIT": "false",
         },
         "",
     )
@@ -60,6 +61,7 @@ def test_each_variable_is_read() -> None:
         debug=True,
         fork=False,
         exec=False,
+        kill_on_parent_exit=False,
     )
 
 

@@ -24,6 +24,7 @@ DOCKER = {
     "proc/sys/kernel/unprivileged_userns_clone": "1\n",
     "proc/sys/kernel/apparmor_restrict_unprivileged_userns": "0\n",
     "sys/kernel/security/lsm": "lockdown,capability,apparmor",
+    "boot/config-6.1.0-18-amd64": "CONFIG_A=y\nCONFIG_PSI=y\nCONFIG_B=m\n",
     ".dockerenv": "",
 }
 
@@ -52,6 +53,7 @@ def test_a_container_is_read(tmp_path: Path) -> None:
         root_type="ext4",
         chroot=False,
         nested=False,
+        has_psi=True,
         interpreter="/usr/bin/python3",
     )
 
@@ -70,6 +72,14 @@ def test_a_namespace_and_a_chroot_are_recognised(tmp_path: Path) -> None:
 
     assert (facts.nested, facts.chroot, facts.root_type) == (True, True, "")
     assert not facts.is_host_root
+
+
+def test_a_kernel_without_psi_is_told_from_one_of_which_nothing_is_known(tmp_path: Path) -> None:
+    without = DOCKER | {"boot/config-6.1.0-18-amd64": "CONFIG_A=y\n# CONFIG_PSI is not set\n"}
+
+    assert read_facts(tree(tmp_path / "without", without)).has_psi is False
+    unknown = {name: text for name, text in DOCKER.items() if not name.startswith("boot/")}
+    assert read_facts(tree(tmp_path / "unknown", unknown)).has_psi is None
 
 
 def test_root_of_the_host_has_its_capabilities(tmp_path: Path) -> None:

@@ -29,6 +29,22 @@ KUBERNETES = facts(DOCKER, container="kubernetes")
 PODMAN = facts(DOCKER, container="podman", seccomp=0)
 
 ROWS = {
+    "PSI is switched off, in a kernel whose files cannot be opened then": (
+        ("pressure", errnos.EOPNOTSUPP, facts()),
+        ("not switched on at boot", "psi=1", "sandbox.setup"),
+    ),
+    "PSI is switched off, in a kernel that has no files then": (
+        ("pressure", errnos.ENOENT, facts(has_psi=True)),
+        ("PSI is built in but was not switched on at boot", "psi=1", "sandbox.setup"),
+    ),
+    "PSI was not built in": (
+        ("pressure", errnos.ENOENT, facts(has_psi=False)),
+        ("built without PSI", "CONFIG_PSI=y", "sandbox.setup"),
+    ),
+    "nobody knows why there is no PSI": (
+        ("pressure", errnos.ENOENT, facts()),
+        ("no PSI, or it was not switched on", "psi=1", "sandbox.setup"),
+    ),
     "user.max_user_namespaces is 0": (
         ("namespaces", errnos.ENOSPC, facts(max_user_namespaces=0)),
         ("user.max_user_namespaces=0", "sudo sysctl -w user.max_user_namespaces=15000", "sandbox.userns-disabled"),

@@ -16,6 +16,7 @@ __all__ = ["HostFacts", "read_facts"]
 
 _SHORT = 4096  # bytes; every file but mountinfo is far shorter
 _MOUNTINFO = 4 * 1024 * 1024  # bytes
+_CONFIGURATION = 1024 * 1024  # bytes
 _CAP_SYS_ADMIN = 1 << 21  # <linux/capability.h>
 _CAP_SETFCAP = 1 << 31
 _WHOLE_MAP = ("0", "0", "4294967295")
@@ -40,6 +41,7 @@ class HostFacts:
         root_type: File system of ``/``; ``rootfs`` or ``ramfs`` for an initial ramdisk.
         chroot: Whether ``/`` is no mountpoint, so that the caller is in a chroot.
         nested: Whether the caller is in a user namespace already.
+        has_psi: Whether the kernel was built with ``CONFIG_PSI``, where its configuration can be read.
         interpreter: The Python that runs bldr; AppArmor profiles attach to it.
     """
 
@@ -57,6 +59,7 @@ class HostFacts:
     root_type: str = ""
     chroot: bool = False
     nested: bool = False
+    has_psi: bool | None = None
     interpreter: str = ""
 
     @property
@@ -103,8 +106,14 @@ def read_facts(root: str = "/", *, interpreter: str = "") -> HostFacts:
         root_type=roots[-1] if roots else "",
         chroot=bool(mounts) and not roots,
         nested=tuple(_text(root, "proc/self/uid_map").split()) not in (_WHOLE_MAP, ()),
+        has_psi=_has_psi(root),
         interpreter=interpreter or os.path.realpath(sys.executable),
     )
+
+
+def _has_psi(root: str) -> bool | None:
+    configuration = _text(root, "boot/config-" + _text(root, "proc/sys/kernel/osrelease").strip(), _CONFIGURATION)
+    return "\nCONFIG_PSI=y\n" in configuration if configuration else None
 
 
 def _text(root: str, path: str, largest: int = _SHORT) -> str:

@@ -58,7 +58,7 @@ def refuse_unavailable(spec: SandboxSpec, groups: Callable[[], Groups]) -> None:
             hint="fetch what the build needs beforehand and declare it as an input, or leave the hosts out",
         )
     limits.refuse_unavailable(spec, groups)
-    _refuse_process_policy(spec)
+    policy.refuse_unavailable(spec)
     for guarantee, mechanism in spec.require:
         enforced_by = (
             _present(guarantee, spec) or limits.mechanisms(guarantee, spec) or policy.mechanisms(guarantee, spec)
@@ -82,15 +82,6 @@ def _present(guarantee: str, spec: SandboxSpec) -> tuple[str, ...]:
     if spec.process.allow_userns or not landlock_abi():
         return tuple([one for one in mechanisms if one != LANDLOCK])
     return mechanisms
-
-
-def _refuse_process_policy(spec: SandboxSpec) -> None:
-    if not spec.process.kill_on_parent_exit:
-        raise GuaranteeUnavailableError(
-            "a sandbox cannot outlive the process that started it",
-            guarantee=Guarantee.NO_SURVIVORS,
-            hint="leave kill_on_parent_exit as it is, and keep the starting process alive as long as the command",
-        )
 
 
 def records(

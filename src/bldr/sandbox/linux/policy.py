@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from bldr.errors import GuaranteeUnavailableError
 from bldr.model.receipt import Guarantee, GuaranteeRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
 
-__all__ = ["mechanisms", "rows"]
+__all__ = ["mechanisms", "refuse_unavailable", "rows"]
 
 _MECHANISM = "seccomp"
+
+
+def refuse_unavailable(spec: SandboxSpec) -> None:
+    """Refuse a sandbox that shall go on without anybody who looks after it.
+
+    Raises:
+        GuaranteeUnavailableError: The policy asks for that.
+    """
+    if not spec.process.kill_on_parent_exit:
+        raise GuaranteeUnavailableError(
+            "a sandbox cannot outlive the process that started it",
+            guarantee=Guarantee.NO_SURVIVORS,
+            hint=(
+                "leave kill_on_parent_exit as it is, and let bldr itself survive who starts it: setsid --fork bldr run"
+                " ..., or systemd-run --user bldr run ..."
+            ),
+        )
 
 
 def mechanisms(guarantee: str, spec: SandboxSpec) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ _TABLE = (
     _Mechanism("idmap", "map the owner of a directory", needed=False),
     _Mechanism("seccomp-notify", "answer a call of a child", needed=False),
     _Mechanism("overlay", "mount one inside", needed=False, needs="new-root"),
+    _Mechanism("pressure", "read what waits for memory", needed=False),
 )
 
 

@@ -71,6 +71,8 @@ def explain_failure(stage: str, errno: int, facts: HostFacts) -> Explanation:
         return _seccomp(errno)
     if stage == "idmap":
         return _idmap(errno)
+    if stage == "pressure":
+        return _pressure(errno, facts)
     return _unknown(stage, errno)
 
 
@@ -352,6 +354,25 @@ def _idmap(errno: int) -> Explanation:
         "keep sources and outputs on ext4, xfs, btrfs or tmpfs, or run bldr as an ordinary user",
         "sandbox.no-idmap",
     )
+
+
+def _pressure(errno: int, facts: HostFacts) -> Explanation:
+    """Kernels that have it switched off have no files of it, or files that cannot be opened, by their age."""
+    if errno == errnos.EOPNOTSUPP or (errno == errnos.ENOENT and facts.has_psi):
+        return (
+            "PSI is built in but was not switched on at boot",
+            "boot with the kernel parameter psi=1",
+            "sandbox.setup",
+        )
+    if errno == errnos.ENOENT and facts.has_psi is False:
+        return "this kernel is built without PSI", "use a kernel with CONFIG_PSI=y", "sandbox.setup"
+    if errno == errnos.ENOENT:
+        return (
+            "this kernel has no PSI, or it was not switched on at boot",
+            "boot with the kernel parameter psi=1, or use a kernel with CONFIG_PSI=y",
+            "sandbox.setup",
+        )
+    return _unknown("pressure", errno)
 
 
 def _old_kernel(what: str, since: str, facts: HostFacts, *, code: str = "sandbox.kernel-too-old") -> Explanation:

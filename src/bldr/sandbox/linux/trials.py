@@ -60,6 +60,7 @@ def main(mode: str) -> None:
         ("seccomp", _seccomp),
         ("seccomp-notify", _seccomp_notify),
         ("landlock", _landlock),
+        ("pressure", _pressure),
     ):
         _isolated(name, lambda name=name, trial=trial: _tell(name, trial))  # type: ignore[misc]
     if mode == "root":
@@ -222,6 +223,12 @@ def _overlay() -> None:
         os.mkdir(name)
     syscalls.mount(b"bldr", b"merged", b"overlay", 0, b"lowerdir=lower,upperdir=upper,workdir=work,userxattr")
     os.mkdir("merged/new")
+
+
+def _pressure() -> None:
+    with open("/proc/pressure/memory", "rb") as file:  # opening fails where it was switched off at boot
+        if not file.read(5).startswith(b"some "):
+            raise OSError(_UNEXPECTED, "the file says something else")
 
 
 def _clone3() -> None:

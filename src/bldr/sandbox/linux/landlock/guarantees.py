@@ -50,6 +50,7 @@ def refuse_unavailable(spec: SandboxSpec) -> None:
     Raises:
         GuaranteeUnavailableError: It names the guarantee and how to go on without it.
     """
+    policy.refuse_unavailable(spec)
     limits.refuse_unavailable(spec, lambda: _NO_GROUPS, limits.WITHOUT_NAMESPACES)
     for guarantee, mechanism in spec.require:
         enforced_by = (
