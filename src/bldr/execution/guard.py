@@ -95,6 +95,12 @@ class Guard:
             self._watched = True
             _loop().add(self)
 
+    def hasten(self) -> None:
+        """Sample now: the kernel has done something for a limit. The caller holds the lock."""
+        if self._sample_at < _NEVER and not self._closed:
+            self._sample_at = self.due = time.monotonic()
+            _loop().hurry(self)
+
     def ask(self, termination: str) -> None:
         """Ask the command to end, and kill everything after the grace. The caller holds the lock."""
         if self.termination or self._closed:

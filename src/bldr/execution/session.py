@@ -81,6 +81,8 @@ class Sandbox:
         self._readers = {capture.fd: (name, capture) for name, capture in plumbing.captures.items()}
         for fd in self._readers:
             self._poller.register(fd, select.POLLIN)
+        for fd in running.alarms:
+            self._poller.register(fd, select.POLLPRI)
         self._relay_fds: dict[int, Relay] = {}
         self._wakes = -1
         if plumbing.feed is not None:
@@ -276,8 +278,17 @@ class Sandbox:
                 os.read(fd, 512)
             elif fd in self._relay_fds:
                 self._relay_fds[fd].move()
+            elif fd in self._running.alarms:
+                self._heed(fd)
             elif self._plumbing.feed is not None and not self._plumbing.feed.write():
                 self._poller.unregister(fd)
+
+    def _heed(self, alarm: int) -> None:
+        """Let the guard look now instead of at its next sample, once."""
+        if self._running.rings(alarm):
+            self._poller.unregister(alarm)
+            with self._lock:
+                self._guard.hasten()
 
     def _take_report(self) -> None:
         """From the end on nobody is asked or killed any more: a deadline that passes in this moment comes too late."""

@@ -6,6 +6,7 @@ from bldr.model.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Protocol
 
     from bldr.model.limits import ResourceLimits
@@ -85,6 +86,13 @@ if TYPE_CHECKING:
 
         def has_report(self) -> bool:
             """Whether :meth:`poll` has something to do."""
+
+        @property
+        def alarms(self) -> Sequence[int]:
+            """Descriptors that raise POLLPRI when the kernel has done something for a limit; the sandbox owns them."""
+
+        def rings(self, alarm: int) -> bool:
+            """Whether it has really, so that a look is due; such an alarm rings no second time."""
 
         def signal(self, number: int) -> None:
             """Send a signal to the command's process group; nothing happens when it has ended."""

@@ -140,3 +140,28 @@ def test_silence_counts_from_the_last_output(guard_of: Callable[..., Guard]) -> 
 
     assert sandbox.done == [signal.SIGTERM]
     assert [one.kind for one in guard.violations] == ["silence"]
+
+
+def test_what_the_kernel_tells_is_looked_at_before_the_next_sample(guard_of: Callable[..., Guard]) -> None:
+    sandbox = Sandbox(Reading())
+    guard = guard_of(sandbox, ResourceLimits(processes=4))
+    guard.look(1e9)  # the next sample is due later than any clock of this test
+    assert guard.due > 1e9
+    sandbox.reading = Reading(fork_refused=True)
+
+    guard.hasten()
+
+    now = guard.due
+    assert now < 1e9
+    guard.look(now)
+    assert sandbox.done == ["kill"]
+    assert [one.kind for one in guard.violations] == ["processes"]
+
+
+def test_who_watches_no_limit_need_not_hurry(guard_of: Callable[..., Guard]) -> None:
+    guard = guard_of(Sandbox(Reading()), ResourceLimits())
+    before = guard.due
+
+    guard.hasten()
+
+    assert guard.due == before

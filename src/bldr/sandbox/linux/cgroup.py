@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bldr.model.timeline import ProcessSnapshot
     from bldr.sandbox.protocol import ProcessReading
 
-__all__ = ["FIELDS", "CgroupMeter", "disks_of", "settings"]
+__all__ = ["FIELDS", "CgroupMeter", "disks_of", "open_alarms", "rings", "settings"]
 
 # The file that enforces a limit, and the controller that has it.
 FIELDS = {
@@ -204,6 +204,31 @@ class CgroupMeter:
             return read(f"{self._path}/{name}", size)
         except OSError:
             return None
+
+
+def open_alarms(path: str) -> list[int]:
+    """Open the files of a cgroup that raise POLLPRI when a limit is met (cgroup-v2.rst); the caller closes them."""
+    found = []
+    for name in ("memory.events", "pids.events"):
+        try:
+            fd = os.open(f"{path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue  # without the controller
+        os.pread(fd, _SMALL_FILE, 0)  # else it is ready at once
+        found.append(fd)
+    return found
+
+
+def rings(alarm: int) -> bool:
+    """Whether the memory has come close to its limit, or a process was refused; also when the cgroup is gone.
+
+    Most of what happens at a limit needs no look: a build that fills the page cache meets ``max`` all the time.
+    """
+    try:
+        events = table(os.pread(alarm, _SMALL_FILE, 0))
+    except OSError:
+        return True
+    return any(events.get(name, 0) for name in (("high", "oom_kill") if "high" in events else ("max",)))
 
 
 class Before:

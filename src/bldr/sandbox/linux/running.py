@@ -94,6 +94,7 @@ class LinuxSandbox:
         self._killed = False
         self._ended: Ended | None = None
         self._meter: Meter | None = None  # of the cgroup
+        self.alarms: list[int] = []
         self.terminal_fd = -1
 
     def await_start(self, until: float | None) -> None:
@@ -187,7 +188,7 @@ class LinuxSandbox:
                 self._facts.fresh_proc = items[2] == b"1"
                 self._facts.unmapped = tuple(int(number) for number in items[3:])
                 if self._facts.group:
-                    self._meter = _group_meter(self._facts.group, base)
+                    self._meter, self.alarms = _group_meter(self._facts.group, base)
                 return
             if kind == b"failed" and len(items) == 5:
                 raise self._failure(int(items[1]), items[2].decode(), int(items[3]), os.fsdecode(items[4]))
@@ -226,6 +227,12 @@ class LinuxSandbox:
         poller = select.poll()
         poller.register(self._status.fd, select.POLLIN)
         return bool(poller.poll(0))
+
+    def rings(self, alarm: int) -> bool:
+        """Whether the kernel has done something for a limit; see :class:`bldr.sandbox.protocol.RunningSandbox`."""
+        from bldr.sandbox.linux.cgroup import rings
+
+        return rings(alarm)
 
     def poll(self) -> Ended | None:
         """Take one report; see :class:`bldr.sandbox.protocol.RunningSandbox`.
@@ -304,6 +311,9 @@ class LinuxSandbox:
         self._facts.temps_removed = True
         if self.gateway is not None:
             self.gateway.finish()
+        alarms, self.alarms = self.alarms, []
+        for alarm in alarms:
+            os.close(alarm)
         terminal, self.terminal_fd = self.terminal_fd, -1
         recording, self._recording = self._recording, -1
         for fd in (terminal, recording):
@@ -371,10 +381,10 @@ def _refusals(items: list[bytes]) -> tuple[Refusal, ...]:
     return tuple(found)
 
 
-def _group_meter(path: str, base: int) -> Meter:
-    from bldr.sandbox.linux.cgroup import Before, CgroupMeter
+def _group_meter(path: str, base: int) -> tuple[Meter, list[int]]:
+    from bldr.sandbox.linux.cgroup import Before, CgroupMeter, open_alarms
 
-    return CgroupMeter(path, Before.of(path, base))
+    return CgroupMeter(path, Before.of(path, base)), open_alarms(path)
 
 
 def kill_group(path: str) -> None:
