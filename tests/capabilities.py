@@ -215,6 +215,12 @@ def throwaway_kernel() -> None:
         raise UnavailableError("this kernel was not booted by tools/vmrun")
 
 
+def much_time() -> None:
+    """Somebody has said that a test may take minutes."""
+    if os.environ.get("BLDR_TEST_MUCH_TIME") != "1":
+        raise UnavailableError("BLDR_TEST_MUCH_TIME=1 is not set")
+
+
 def guest_disk() -> None:
     """``tools/vmrun --disk`` has given the guest an empty disk."""
     if not os.path.ismount("/tmp/disk"):
@@ -329,6 +335,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "layout-ro": cgroup_layout("ro"),
     "layout-v1": cgroup_layout("v1"),
     "limiting-cgroup": limiting_cgroup,
+    "much-time": much_time,
     "network-registry": network_registry,
     "npm": npm,
     "npm-registry": npm_registry,

@@ -29,7 +29,7 @@ CLOSING_LINE = re.compile(r"^=+ (.*\bin [0-9.]+s.*?) =+$", re.MULTILINE)
 class Lane:
     """What is booted, and what has to be there. ``chosen`` is an expression for pytest's ``-k``.
 
-    ``limits`` adds the suites of limits and usage, which the host runs as well.
+    ``limits`` adds the suites of limits and usage, which the host runs as well. ``patience`` is in seconds.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Lane:
     chosen: str = ""
     limits: bool = False
     optional: bool = False
+    patience: int = PATIENCE
 
 
 BASIC = ("system-python", "throwaway-kernel", "user-namespaces")
@@ -48,12 +49,29 @@ AS_ROOT = ("cgroup-root", "limiting-cgroup", "root")
 # What does not depend on the layout of cgroups is tested where that is v2. Emulation is slow: settings are tested elsewhere.
 LAYOUT = "layout or read_only_hierarchy or runs_hermetically"
 NO_SETTINGS = "not a_setting and not filter and not found_out"
+MUCH_TIME = 1800  # seconds for a lane whose only test takes minutes
 
 # What the host runs as well.
 LIMITS = ("tests/integration/linux/test_limits.py", "tests/integration/linux/test_usage.py")
 
 # The slowest first, so that the others fill the gaps.
 LANES = (
+    Lane(
+        "uml-6.1-root-thousand",
+        "uml-6.1",
+        needs=("limiting-cgroup", "much-time"),
+        chosen="thousand",
+        patience=MUCH_TIME,
+    ),
+    Lane(
+        "uml-6.1-delegated-thousand",
+        "uml-6.1",
+        "delegated",
+        UID,
+        ("cgroup-delegated", "much-time"),
+        chosen="thousand",
+        patience=MUCH_TIME,
+    ),
     Lane(
         "qemu-6.12-root",
         "qemu-6.12",
@@ -110,11 +128,12 @@ def command(lane: Lane, site_packages: str, arguments: list[str]) -> list[str]:
     ]
     requirements = [word for name in lane.needs for word in ("--require", name)]
     return [
-        *(str(ROOT / "tools/vmrun"), "-k", lane.kernel, "--cgroup", lane.cgroup, "--timeout", str(PATIENCE)),
+        *(str(ROOT / "tools/vmrun"), "-k", lane.kernel, "--cgroup", lane.cgroup, "--timeout", str(lane.patience)),
         *(("-u", str(lane.uid)) if lane.uid else ()),
         # With two processors QEMU's emulation now and then runs half of an instruction that Linux is patching.
         *(("--smp", "1") if lane.kernel.startswith("qemu") else ()),
         *(("--disk", str(lane.disk), "-e", "TMPDIR=/tmp/disk") if lane.disk else ()),
+        *(("-e", "BLDR_TEST_MUCH_TIME=1") if "much-time" in lane.needs else ()),
         *("--ro", f"{ROOT}={SHOWN}", "--cwd", SHOWN),
         *("-e", f"PYTHONPATH={path}", "-e", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", "-e", "CI=true"),
         *("--", "/usr/bin/python3", "-m", "pytest", *pytest, *chosen, *requirements, *arguments, "tests/kernels"),

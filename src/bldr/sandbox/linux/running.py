@@ -291,13 +291,17 @@ class LinuxSandbox:
     def close(self) -> None:
         """Release everything; kills first when the command has not ended. Harmless the second time."""
         pidfd, self._pidfd = self._pidfd, -1  # a signal handler must not meet a closed descriptor
+        # A kill may come between init's report and its end; the launcher cares for those that end by themselves.
+        left_to_us = (self._killed or not self._facts.ended_clean) and self._status.owner == os.getpid()
+        if "io.max" in self._facts.group_files:
+            lift_rates(self._facts.group)
         if pidfd >= 0:
-            if not self._facts.ended_clean and self._status.owner == os.getpid():
+            if left_to_us:
                 end_process(pidfd, self._status.ending)
             os.close(pidfd)
             self._status.close()
         self._status.abandon()  # closes it, too, when the start has not been reported
-        if self._facts.group and not self._facts.ended_clean and self._status.owner == os.getpid():
+        if self._facts.group and left_to_us:
             remove_group(self._facts.group)  # else the launcher does
         if self._outputs:
             self._take_outputs_back()
@@ -385,6 +389,17 @@ def kill_group(path: str) -> None:
         write(f"{path}/cgroup.kill", b"1")
     except OSError:
         pass  # older; or it has been removed, and nobody is left
+
+
+def lift_rates(path: str) -> None:
+    """Lift the rates of disks: a file stays the cgroup's that wrote it, and has its rate even when that is removed."""
+    from _bldr_launcher.pseudofile import read, write
+
+    try:
+        for line in read(f"{path}/io.max").splitlines():
+            write(f"{path}/io.max", line.partition(b" ")[0] + b" rbps=max wbps=max")
+    except OSError:
+        pass  # it has been removed
 
 
 def remove_group(path: str) -> None:
