@@ -2,6 +2,7 @@
 
 The layout below the nearest ancestor of our own cgroup where that is allowed::
 
+    bldr-supervisor/    who has started launchers, where they were in the way
     bldr-RANDOM/        one launcher, which holds an flock(2) on it; without processes of its own
       1/ 2/ …           one sandbox each, never used twice: some kernels kill whoever is cloned into a cgroup that
                         cgroup.kill was written to before (seen on 6.1.176, 6.12.113 and 6.18)
@@ -39,6 +40,7 @@ __all__ = [
 
 CONTROLLERS = ("memory", "pids", "cpu", "io")  # memory first: it tells whether the place can have controllers at all
 PREFIX = "bldr-"
+LEAF = f"{PREFIX}supervisor"
 
 
 class Hierarchy:
@@ -172,8 +174,14 @@ def find_hierarchy(mountinfo: bytes, own: bytes) -> Hierarchy | str:
 
 
 def candidates(hierarchy: Hierarchy) -> list[str]:
-    """The directories in which a place is looked for: our own cgroup, then each one above it."""
+    """The directories in which a place is looked for: our own cgroup, then each one above it.
+
+    The leaf into which an earlier launcher has moved us is left out: leaves would be made in leaves, and leftovers be
+    looked for in the wrong place.
+    """
     found = [hierarchy.own]
+    if os.path.basename(hierarchy.own) == LEAF and hierarchy.own != hierarchy.mount:
+        found = [os.path.dirname(hierarchy.own)]
     while found[-1] != hierarchy.mount and found[-1].startswith(hierarchy.mount + "/"):
         found.append(os.path.dirname(found[-1]))
     return found
@@ -258,7 +266,7 @@ def _make_leaf(parent: str, ours: Sequence[int]) -> bool:
     present = {int(word) for word in _words(f"{parent}/cgroup.procs")}
     if not present or not present <= set(ours):
         return False
-    leaf = f"{parent}/{PREFIX}supervisor"
+    leaf = f"{parent}/{LEAF}"
     try:
         os.mkdir(leaf)
     except FileExistsError:

@@ -27,8 +27,9 @@ PYTHON = ["python3", "-I", "-S", "-c"]
 
 
 def cgroups() -> set[str]:
-    """Every cgroup below the place where new ones are made."""
-    return {str(path) for path in cgroupfs.parent_for_cgroups().path.glob("**/bldr-*/**/") if path.is_dir()}
+    """Every cgroup of a launcher or a sandbox; ours, into which the first launcher may have moved us, stays."""
+    top = cgroupfs.mountpoint()
+    return {str(path) for path in top.glob("**/bldr-*/**/") if path.is_dir() and path.name != "bldr-supervisor"}
 
 
 @pytest.fixture
@@ -123,6 +124,19 @@ def test_a_supervisor_that_is_killed_leaves_no_cgroup_after_the_next_start(launc
     finally:
         following.stop()
     assert until(lambda: cgroups() == before, PATIENCE)
+
+
+def test_the_launchers_of_one_process_lie_side_by_side() -> None:
+    """The first one may have to move this process into a leaf; the next ones do not go on from there."""
+    places = []
+    for _ in range(3):
+        launcher = Launcher(ready=0)
+        launcher.ensure()
+        places.append(os.path.dirname(launcher.groups.path))
+        launcher.stop()
+
+    assert places == [places[0]] * 3
+    assert places[0]
 
 
 def group_of(launcher: Launcher) -> Cgroup:

@@ -55,6 +55,11 @@ def test_a_place_is_looked_for_from_our_own_cgroup_upwards() -> None:
     assert candidates(Hierarchy("/c", "/c", delegates=True)) == ["/c"]
 
 
+def test_the_leaf_that_an_earlier_launcher_has_moved_us_into_is_no_place() -> None:
+    assert candidates(Hierarchy("/c", "/c/a/bldr-supervisor", delegates=True)) == ["/c/a", "/c"]
+    assert candidates(Hierarchy("/c/bldr-supervisor", "/c/bldr-supervisor", delegates=True)) == ["/c/bldr-supervisor"]
+
+
 def test_a_limit_that_was_asked_for_may_not_be_left_out() -> None:
     spec = (
         SandboxSpecBuilder.create()
