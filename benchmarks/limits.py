@@ -1,6 +1,11 @@
 """What limits and monitoring cost: a real compile with and without, and how fast everything is gone at a limit.
 
-python benchmarks/limits.py [--rounds N]     prints one JSON object
+python benchmarks/limits.py [--rounds N] [--only compile|launch|gone]     prints one JSON object
+
+Where cgroups can be made, each measurement is taken with and without them in one run. On another kernel:
+
+tools/vmrun -k qemu-6.12 --ro "$PWD" --cwd "$PWD/benchmarks" -e PYTHONPATH="$PWD/src" -- \\
+    /usr/bin/python3 limits.py --only launch --only gone
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from bldr import HermeticExecutor, HermeticSpecBuilder, ResourceLimits, SandboxS
 from bldr.model.value import replace
 from bldr.sandbox.linux.launcher import Launcher
 
+WITHOUT_CGROUPS = Path(__file__).with_name("measuring") / "launcher_without_cgroups.py"
 NO_LIMITS = ResourceLimits()
 # It prints the moment after which the next page is too much; CLOCK_MONOTONIC is the same inside.
 HOG = """
@@ -37,23 +43,28 @@ while True:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="how often each case is timed")
-    rounds = parser.parse_args().rounds
-    if not all(shutil.which(program) for program in ("cc", "make", "python3")):
-        raise SystemExit("cc, make and python3 are needed")
+    parser.add_argument("--only", action="append", choices=("compile", "launch", "gone"), help="measure only this")
+    options = parser.parse_args()
+    rounds, chosen = options.rounds, options.only or ("compile", "launch", "gone")
+    if "compile" in chosen and not all(shutil.which(program) for program in ("cc", "make")):
+        raise SystemExit("cc and make are needed, or --only launch --only gone")
     description = host.describe()
     root = Path(tempfile.mkdtemp(prefix="bldr-limits.", dir="/var/tmp"))
-    launcher = Launcher()
+    launchers = {"cgroup": Launcher(), "sampling": Launcher(entry=[str(WITHOUT_CGROUPS)])}
+    launchers["cgroup"].ensure()
+    if not launchers["cgroup"].groups.path:
+        launchers = {"sampling": launchers["cgroup"]}
+    report: dict[str, object] = {"benchmark": "limits", "host": description, "mechanisms": list(launchers)}
     try:
-        report = {
-            "benchmark": "limits",
-            "host": description,
-            "compile": compile_with_and_without(root, launcher, rounds),
-            "mechanism": "cgroup" if launcher.groups.path else "sampling",
-            "true": launch_with_and_without(launcher, rounds * 20),
-            "gone_after_limit_ms": gone_after_limit(launcher, rounds),
-        }
+        if "compile" in chosen:
+            report["compile"] = compile_with_and_without(root, next(iter(launchers.values())), rounds)
+        if "launch" in chosen:
+            report["true"] = launch_with_and_without(launchers, rounds * 20)
+        if "gone" in chosen:
+            report["gone_after_limit"] = {name: gone_after_limit(one, rounds) for name, one in launchers.items()}
     finally:
-        launcher.stop()
+        for launcher in launchers.values():
+            launcher.stop()
         shutil.rmtree(root)
     json.dump(report, sys.stdout, indent=2)
     print()
@@ -92,16 +103,22 @@ def compile_with_and_without(root: Path, launcher: Launcher, rounds: int) -> dic
     return {"measured": measured, "watched_to_unwatched": overhead, "budget": budget(overhead["median"], 1.01)}
 
 
-def launch_with_and_without(launcher: Launcher, rounds: int) -> dict[str, object]:
+def launch_with_and_without(launchers: dict[str, Launcher], rounds: int) -> dict[str, object]:
+    """`true`, in turns: without limits and with the default ones, with a cgroup where there are any, and without."""
     spec = SandboxSpecBuilder.create().with_toolchain("system").temp("/tmp").build()
-    limited = HermeticExecutor.create(spec, launcher=launcher)
-    unlimited = HermeticExecutor.create(without_limits(spec), launcher=launcher)
-    cases = {
-        "no limits": lambda: unlimited.execute(["true"]),
-        "default limits": lambda: limited.execute(["true"]),
-    }
+    cases: dict[str, Callable[[], object]] = {}
+    for name, launcher in launchers.items():
+        limited = HermeticExecutor.create(spec, launcher=launcher)
+        unlimited = HermeticExecutor.create(without_limits(spec), launcher=launcher)
+        cases[f"{name}, no limits"] = lambda executor=unlimited: executor.execute(["true"])  # type: ignore[misc]
+        cases[f"{name}, default limits"] = lambda executor=limited: executor.execute(["true"])  # type: ignore[misc]
     measured = {name: summary(times) for name, times in in_turns(cases, rounds).items()}
-    return {"measured": measured, "limited_to_unlimited": ratio(measured, "default limits", "no limits")}
+    last = next(reversed(launchers))
+    return {
+        "measured": measured,
+        "limited_to_unlimited": ratio(measured, f"{last}, default limits", f"{last}, no limits"),
+        "cgroup_to_none": ratio(measured, "cgroup, default limits", "sampling, default limits"),
+    }
 
 
 def without_limits(spec: SandboxSpec) -> SandboxSpec:
@@ -109,7 +126,7 @@ def without_limits(spec: SandboxSpec) -> SandboxSpec:
 
 
 def gone_after_limit(launcher: Launcher, rounds: int) -> dict[str, float]:
-    """From the page that is too much to the result, when no process is left."""
+    """Milliseconds from the page that is too much to the result, when no process is left."""
     spec = SandboxSpecBuilder.create().with_toolchain("system").env("PATH", "/usr/bin:/bin").temp("/tmp").build()
     executor = HermeticExecutor.create(spec, launcher=launcher)
     times = []
@@ -120,7 +137,7 @@ def gone_after_limit(launcher: Launcher, rounds: int) -> dict[str, float]:
             raise RuntimeError(f"the hog was not ended: {result.termination}")
         if result.stdout:
             times.append((gone - int(result.stdout)) / 1e6)
-    return summary(times) if times else {}
+    return {**summary(times), "max_ms": round(max(times), 3)} if times else {}
 
 
 if __name__ == "__main__":
