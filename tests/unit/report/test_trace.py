@@ -1,4 +1,7 @@
-"""The trace against the rules of its format."""
+"""The trace against the rules of its format, as the document "Trace Event Format" of the Chromium project has them.
+
+Perfetto's own trace_processor is no judge here: its Python package fetches the program when it runs.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,18 @@ METADATA = {
 }
 
 
+def refuse_constant(name: str) -> float:
+    raise AssertionError(f"{name} is no JSON (RFC 8259)")
+
+
 @pytest.mark.parametrize("run", [build_run(), tiny_run(), hostile_run()], ids=["build", "tiny", "hostile"])
 def test_every_event_keeps_the_rules(run: Run) -> None:
-    content = json.loads(trace.render(run.result, version="0.1.0"))
+    text = trace.render(run.result, version="0.1.0")
+    content = json.loads(text, parse_constant=refuse_constant)
     events = content["traceEvents"]
 
+    assert text.isascii()
+    assert set(content) == {"displayTimeUnit", "otherData", "traceEvents"}
     assert content["displayTimeUnit"] == "ms"
     named = {event["tid"] for event in events if event["name"] == "thread_name"}
     for event in events:
@@ -41,6 +51,11 @@ def test_every_event_keeps_the_rules(run: Run) -> None:
         else:
             assert type(event["ts"]) is int
             assert event["ts"] >= 0
+        if event["ph"] == "X":
+            assert type(event["dur"]) is int
+            assert event["dur"] >= 0
+        assert type(event["name"]) is str
+        assert event["name"]
         if event["ph"] == "C":
             assert event["args"]
             assert all(type(number) in (int, float) for number in event["args"].values())
