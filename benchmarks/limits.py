@@ -23,20 +23,25 @@ from builds import make_project
 from measuring import host
 from measuring.timing import budget, in_turns, ratio, summary
 
+import bldr
 from bldr import HermeticExecutor, HermeticSpecBuilder, ResourceLimits, SandboxSpec, SandboxSpecBuilder
 from bldr.model.value import replace
 from bldr.sandbox.linux.launcher import Launcher
 
-WITHOUT_CGROUPS = Path(__file__).with_name("measuring") / "launcher_without_cgroups.py"
+WITHOUT_CGROUPS = (
+    str(Path(__file__).with_name("measuring") / "launcher_without_cgroups.py"),
+    str(Path(bldr.__file__).parents[1]),
+)
 NO_LIMITS = ResourceLimits()
-# It prints the moment after which the next page is too much; CLOCK_MONOTONIC is the same inside.
+LIMIT = 60 << 20  # bytes
+# It prints what it has, and when; CLOCK_MONOTONIC is the same inside.
 HOG = """
 import os, time
-size, blocks = 1 << 20, []
+blocks = []
 while True:
-    if len(blocks) == 60:
-        os.write(1, b"%d" % time.monotonic_ns())
-    blocks.append(b"x" * size)
+    pages = int(open("/proc/self/statm").read().split()[1])
+    os.write(1, b"%d %d\\n" % (pages * 4096, time.monotonic_ns()))
+    blocks.append(b"x" * (1 << 20))
 """
 
 
@@ -50,7 +55,7 @@ def main() -> None:
         raise SystemExit("cc and make are needed, or --only launch --only gone")
     description = host.describe()
     root = Path(tempfile.mkdtemp(prefix="bldr-limits.", dir="/var/tmp"))
-    launchers = {"cgroup": Launcher(), "sampling": Launcher(entry=[str(WITHOUT_CGROUPS)])}
+    launchers = {"cgroup": Launcher(), "sampling": Launcher(entry=WITHOUT_CGROUPS)}
     launchers["cgroup"].ensure()
     if not launchers["cgroup"].groups.path:
         launchers = {"sampling": launchers["cgroup"]}
@@ -126,18 +131,20 @@ def without_limits(spec: SandboxSpec) -> SandboxSpec:
 
 
 def gone_after_limit(launcher: Launcher, rounds: int) -> dict[str, float]:
-    """Milliseconds from the page that is too much to the result, when no process is left."""
+    """Milliseconds from the block that is too much to the result, when no process is left."""
     spec = SandboxSpecBuilder.create().with_toolchain("system").env("PATH", "/usr/bin:/bin").temp("/tmp").build()
     executor = HermeticExecutor.create(spec, launcher=launcher)
     times = []
     for _ in range(rounds):
-        result = executor.execute(["python3", "-c", HOG], limits=ResourceLimits(memory="60M"))
+        result = executor.execute(["python3", "-I", "-S", "-c", HOG], limits=ResourceLimits(memory=LIMIT))
         gone = time.monotonic_ns()
         if not result.violations:
             raise RuntimeError(f"the hog was not ended: {result.termination}")
-        if result.stdout:
-            times.append((gone - int(result.stdout)) / 1e6)
-    return {**summary(times), "max_ms": round(max(times), 3)} if times else {}
+        told = [tuple(map(int, line.split())) for line in result.stdout.splitlines()]
+        # The kernel lets nobody get past the limit: then the last block that was seen was the last one before it.
+        crossed = next((moment for memory, moment in told if memory >= LIMIT), told[-1][1])
+        times.append((gone - crossed) / 1e6)
+    return {**summary(times), "max_ms": round(max(times), 3)}
 
 
 if __name__ == "__main__":

@@ -1,28 +1,20 @@
-"""A launcher that makes no cgroups, wherever it could: what they cost is the difference. Started by a benchmark."""
+"""A launcher that makes no cgroups, wherever it could: what they cost is the difference. Started by a benchmark.
 
+``launcher_without_cgroups.py DIRECTORY-OF-THE-PACKAGES CONTROL_FD SCRATCH_PARENT READY``
+"""
+
+import gc
 import os
 import sys
 
-import bldr
-
-sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(bldr.__file__))))
-
-import gc
+sys.path.append(sys.argv[1])
 
 from _bldr_launcher import init, server
-
-
-class LauncherWithoutCgroups(server.Launcher):
-    """Looks for no place."""
-
-    def __init__(self, *arguments, **options) -> None:
-        super().__init__(*arguments, **options | {"place": None})
-
 
 if __name__ == "__main__":
     gc.disable()
     gc.freeze()
-    init.close_all_but(int(sys.argv[1]))
+    init.close_all_but(int(sys.argv[2]))
     os.setsid()
     server.find_place = lambda: None
-    server.serve(int(sys.argv[1]), sys.argv[2], ready=int(sys.argv[3]), kind=LauncherWithoutCgroups)
+    server.serve(int(sys.argv[2]), sys.argv[3], ready=int(sys.argv[4]))

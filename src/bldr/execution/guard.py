@@ -74,6 +74,7 @@ class Guard:
         self._deadline = _NEVER if deadline is None else deadline
         self._silent_at = _NEVER if silence is None else begun + silence
         self._kill_at = _NEVER
+        self._cost = 0.0  # seconds of CPU time that the last look has taken
         self._sample_at = begun + _INTERVAL if records or _is_sampled(limits) else _NEVER
         self._meter: Meter | None = None
         self._recorder: Recorder | None = None
@@ -182,7 +183,9 @@ class Guard:
         if hit is not None:
             self._processes = processes or meter.look(closely=True)[1] or self._processes
             self._end(*hit)
-        pause = max(_INTERVAL, min(_SLOWEST, _COST * (time.thread_time() - started)))
+        # The cheaper of two: the first look loads modules, any may meet a cold cache, and who uses memory does not wait.
+        cost, self._cost = min(self._cost, time.thread_time() - started), time.thread_time() - started
+        pause = max(_INTERVAL, min(_SLOWEST, _COST * cost))
         if is_near(self.limits, reading) and meter.mechanism == "sampling":
             pause = _HASTE
         if self.limits.cpu_time is not None:  # however many CPUs there are, it cannot be used up earlier

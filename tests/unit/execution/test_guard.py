@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -126,6 +127,22 @@ def test_a_mistake_of_ours_ends_the_sandbox_and_is_kept(guard_of: Callable[..., 
 
     assert sandbox.done == ["kill"]
     assert isinstance(guard.error, OSError)
+
+
+def test_one_expensive_look_delays_the_next_one_not_and_several_do(guard_of: Callable[..., Guard]) -> None:
+    class Slow(Sandbox):
+        def look(self, *, closely: bool = False) -> tuple[Reading, tuple[ProcessReading, ...]]:
+            started = time.thread_time()
+            while time.thread_time() - started < 0.03:
+                pass
+            return super().look(closely=closely)
+
+    guard = guard_of(Slow(Reading()), ResourceLimits(memory=700))
+
+    guard.look(1.0)
+    assert guard.due == pytest.approx(1.1)
+    guard.look(1.1)
+    assert guard.due == pytest.approx(2.1)
 
 
 def test_silence_counts_from_the_last_output(guard_of: Callable[..., Guard]) -> None:
