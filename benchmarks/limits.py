@@ -2,10 +2,8 @@
 
 python benchmarks/limits.py [--rounds N] [--only compile|launch|gone]     prints one JSON object
 
-Where cgroups can be made, each measurement is taken with and without them in one run. On another kernel:
-
-tools/vmrun -k qemu-6.12 --ro "$PWD" --cwd "$PWD/benchmarks" -e PYTHONPATH="$PWD/src" -- \\
-    /usr/bin/python3 limits.py --only launch --only gone
+Where cgroups can be made, each measurement is taken with and without them in one run; docs/performance.md shows how to
+do that on another kernel.
 """
 
 from __future__ import annotations
