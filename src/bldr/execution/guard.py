@@ -183,7 +183,7 @@ class Guard:
         if hit is not None:
             self._processes = processes or meter.look(closely=True)[1] or self._processes
             self._end(*hit)
-        # The cheaper of two: the first look loads modules, and any may meet a cold cache; who uses memory does not wait.
+        # The cheaper of two: the first look loads modules, any may meet a cold cache, and who uses memory is quick.
         cost, self._cost = min(self._cost, time.thread_time() - started), time.thread_time() - started
         pause = max(_INTERVAL, min(_SLOWEST, _COST * cost))
         if is_near(self.limits, reading) and meter.mechanism == "sampling":
