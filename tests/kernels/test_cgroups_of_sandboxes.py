@@ -69,12 +69,15 @@ def end(executor: HermeticExecutor, turn: int) -> str:
 @pytest.mark.timeout(1800)
 @pytest.mark.needs("much-time")
 def test_a_thousand_runs_leave_no_cgroup() -> None:
-    """They end in every way: by themselves, by limits, timeouts, signals, and before they were started."""
+    """They end in every way: by themselves, by limits, timeouts, signals, and before they were started.
+
+    As root; of a user, whose cgroups are made in the same way elsewhere, some hundreds are enough.
+    """
     before = cgroups()
     launcher = Launcher(ready=READY)
     executor = HermeticExecutor.create(smallest().build(), launcher=launcher)
     executor.execute(["true"])
-    ended = [end(executor, turn) for turn in range(1000)]
+    ended = [end(executor, turn) for turn in range(1000 if os.geteuid() == 0 else 300)]
     few = until(lambda: len(cgroups() - before) <= 1 + READY, PATIENCE)  # the place, and what is made ahead
     rest = sorted(cgroups() - before)
     launcher.stop()
