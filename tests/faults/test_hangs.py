@@ -21,6 +21,15 @@ PATIENCE = 0.3  # seconds
 pytestmark = pytest.mark.needs("system-python")
 
 
+def hanging(way: str, patience: float = PATIENCE) -> Launcher:
+    """A launcher that has greeted. Only then it is waited for as shortly: an interpreter may take long to start."""
+    launcher = Launcher(entry=[FAKE, way], patience=BOUND)
+    launcher.ensure()
+    assert launcher._current is not None
+    launcher._patience = launcher._current.patience = patience
+    return launcher
+
+
 def test_a_launcher_that_never_greets_is_killed() -> None:
     before, processes = descriptors(), children(os.getpid())
     executor = HermeticExecutor.create(smallest().build(), launcher=Launcher(entry=[FAKE, "mute"], patience=PATIENCE))
@@ -35,7 +44,7 @@ def test_a_launcher_that_never_greets_is_killed() -> None:
 
 def test_a_sandbox_that_is_never_made_is_given_up_and_the_launcher_killed() -> None:
     before, processes = descriptors(), children(os.getpid())
-    executor = HermeticExecutor.create(smallest().build(), launcher=Launcher(entry=[FAKE, "idle"], patience=PATIENCE))
+    executor = HermeticExecutor.create(smallest().build(), launcher=hanging("idle"))
 
     with pytest.raises(SandboxLostError, match=r"not made within 0.3 s") as caught:
         executor.execute(["true"])
@@ -48,7 +57,7 @@ def test_a_sandbox_that_is_never_made_is_given_up_and_the_launcher_killed() -> N
 
 def test_the_timeout_covers_the_making_of_the_sandbox() -> None:
     before, processes = descriptors(), children(os.getpid())
-    launcher = Launcher(entry=[FAKE, "idle"], patience=2 * PATIENCE)
+    launcher = hanging("idle", patience=BOUND)
     executor = HermeticExecutor.create(smallest().build(), launcher=launcher)
     begun = time.monotonic()
 
@@ -57,6 +66,8 @@ def test_the_timeout_covers_the_making_of_the_sandbox() -> None:
 
     assert PATIENCE <= time.monotonic() - begun < BOUND
     assert caught.value.result is None
+    assert launcher._current is not None
+    launcher._current.patience = PATIENCE  # it does not end by itself
     launcher.stop()
     assert children(os.getpid()) == processes
     assert descriptors() == before
@@ -102,11 +113,13 @@ def test_a_timeout_begins_with_the_request_and_not_with_the_command() -> None:
 def test_a_launcher_that_hangs_is_replaced_while_others_wait_for_it() -> None:
     """It dies with the last of them."""
     before, processes = descriptors(), children(os.getpid())
-    launcher = Launcher(entry=[FAKE, "idle"], patience=PATIENCE)
+    launcher = hanging("idle", patience=2)
     executor = HermeticExecutor.create(smallest().build(), launcher=launcher)
     messages: list[str] = []
+    together = threading.Barrier(8)  # who came later would start another launcher
 
     def attempt() -> None:
+        together.wait(BOUND)
         try:
             executor.execute(["true"])
         except SandboxLostError as error:
@@ -127,7 +140,7 @@ def test_a_launcher_that_hangs_is_replaced_while_others_wait_for_it() -> None:
 
 def test_a_launcher_that_takes_no_requests_any_more_blocks_nobody_for_ever() -> None:
     """The buffer of the socket is full at some time."""
-    launcher = Launcher(entry=[FAKE, "deaf"], patience=PATIENCE)
+    launcher = hanging("deaf")
     long_command = ["true", "x" * 20_000]
     executor = HermeticExecutor.create(smallest().build(), launcher=launcher)
     messages: set[str] = set()
@@ -150,8 +163,7 @@ def test_a_launcher_that_takes_no_requests_any_more_blocks_nobody_for_ever() -> 
 
 
 def test_a_launcher_that_does_not_end_is_killed() -> None:
-    launcher = Launcher(entry=[FAKE, "deaf"], patience=PATIENCE)
-    launcher.ensure()
+    launcher = hanging("deaf")
     with Witness(launcher.pid) as witness:
         launcher.stop()
 

@@ -146,12 +146,12 @@ def test_a_timeout_is_written(tmp_path: Path) -> None:
     log = AuditLog(tmp_path / "log")
     run = executor(log)
 
-    result = run.execute(["sleep", "60"], timeout=0.4, grace=0)
+    result = run.execute(["sleep", "60"], timeout=3, grace=0)
     run.execute(["true"])
 
     assert result.termination == Termination.TIMED_OUT
     (event,) = log.read()
-    assert (event.kind, event.subject, event.argv, event.limit) == ("timeout", "wall_time", ("sleep", "60"), 0.4)
+    assert (event.kind, event.subject, event.argv, event.limit) == ("timeout", "wall_time", ("sleep", "60"), 3)
 
 
 @pytest.mark.needs("user-namespaces")
@@ -181,7 +181,7 @@ def test_a_timeout_before_the_start_is_written(tmp_path: Path) -> None:
 def test_a_log_that_cannot_take_an_event_loses_no_result(tmp_path: Path) -> None:
     directory = tmp_path / "gone"
     directory.mkdir()
-    session = executor(AuditLog(directory / "log")).start(["sleep", "60"], timeout=0.4, grace=0)
+    session = executor(AuditLog(directory / "log")).start(["sleep", "60"], timeout=3, grace=0)
     for name in os.listdir(directory):
         (directory / name).unlink()
     directory.rmdir()
@@ -197,7 +197,7 @@ def test_a_log_that_cannot_take_an_event_loses_no_result(tmp_path: Path) -> None
 
 @pytest.mark.needs("user-namespaces", "bldr-command")
 def test_the_command_line_writes_shows_and_verifies(bldr: Run, tmp_path: Path) -> None:
-    ran = bldr("run", "--audit-log", "log", "--timeout", "0.4", "--", "sleep", "60", cwd=tmp_path)
+    ran = bldr("run", "--audit-log", "log", "--timeout", "3", "--", "sleep", "60", cwd=tmp_path)
     shown = bldr("audit", "log", cwd=tmp_path)
     filtered = bldr("audit", "--kind", "network", "log", cwd=tmp_path)
     listed = bldr("audit", "--json", "--subject", "wall*", "--since", "1h", "log", cwd=tmp_path)
@@ -205,7 +205,7 @@ def test_the_command_line_writes_shows_and_verifies(bldr: Run, tmp_path: Path) -
 
     assert ran.returncode == 124
     assert b"timeout" in shown.stdout
-    assert b"timed out after 0.4 s  [sleep 60]" in shown.stdout
+    assert b"timed out after 3 s  [sleep 60]" in shown.stdout
     assert filtered.stdout == b""
     assert json.loads(listed.stdout)["subject"] == "wall_time"
     assert (intact.returncode, intact.stdout) == (0, b"intact: event 0\n")
@@ -222,7 +222,7 @@ def test_a_setting_names_the_log_relative_to_its_file(bldr: Run, tmp_path: Path)
     below.mkdir(parents=True)
     (tmp_path / "a" / ".builderrc").write_text("BUILDER_HERMETIC_AUDIT_LOG=audit.jsonl\n", encoding="ascii")
 
-    bldr("run", "--timeout", "0.4", "--", "sleep", "60", cwd=below)
+    bldr("run", "--timeout", "3", "--", "sleep", "60", cwd=below)
 
     assert (tmp_path / "a" / "audit.jsonl").exists()
     assert bldr("audit", "--verify", cwd=below).stdout == b"intact: event 0\n"

@@ -42,9 +42,10 @@ def test_the_status_is_the_commands_own(bldr: Run, command: list[str], status: i
 
 
 def test_a_timeout_is_told_apart_from_a_signal(bldr: Run) -> None:
-    done = bldr("run", "--timeout", "500ms", "sleep", "60")
+    """It has to be long enough for the sandbox to be made: a timeout that passes before is another message."""
+    done = bldr("run", "--timeout", "3000ms", "sleep", "60")
 
-    assert (done.returncode, done.stdout, done.stderr) == (124, b"", b"bldr: timed out after 0.5 s\n")
+    assert (done.returncode, done.stdout, done.stderr) == (124, b"", b"bldr: timed out after 3 s\n")
 
 
 def test_nothing_is_added_to_the_output_and_nothing_changed(bldr: Run) -> None:
