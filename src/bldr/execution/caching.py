@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bldr.sandbox.resolved import ResolvedSpec
     from bldr.store.cache import Cache, Kept
 
-__all__ = ["CachedCommand", "never_cached", "salt", "why_not_kept"]
+__all__ = ["CachedCommand", "never_cached", "salt", "toolchain_identity", "why_not_kept"]
 
 KEY_VERSION = 1
 """Part of every salt: raised when the same action would run differently in this version of bldr."""
@@ -108,6 +108,11 @@ def salt(spec: SandboxSpec, toolchain: str, silence: float | None) -> bytes:
     return os.fsencode("".join([f"{name}={told[name]}\n" for name in sorted(told) if told[name] is not None]))
 
 
+def toolchain_identity(cache: Cache, spec: SandboxSpec, say: Callable[[str], None]) -> str:
+    """Return the identity of a spec's toolchain; ``say`` is called with a sentence before it takes seconds."""
+    return identity_of(named(spec.toolchain), cache.index, say)
+
+
 class CachedCommand:
     """A command whose result is looked for in the cache, and kept there.
 
@@ -119,6 +124,8 @@ class CachedCommand:
         timeout: Seconds; part of the key.
         silence: Seconds; part of the key.
         say: Called with a sentence before something that takes seconds.
+        toolchain: The identity of the toolchain, from `toolchain_identity`, where the caller has just taken it; it is
+            taken here otherwise.
 
     Raises:
         NotCacheableError: No result of it can be kept.
@@ -136,6 +143,7 @@ class CachedCommand:
         timeout: float | None,
         silence: float | None,
         say: Callable[[str], None],
+        toolchain: str = "",
     ) -> None:
         if reason := never_cached(spec):
             raise NotCacheableError(reason)
@@ -155,10 +163,9 @@ class CachedCommand:
             cwd.lstrip("/"),
         ).encode()
         messages[Digest.of(command)] = command
-        identity = identity_of(named(spec.toolchain), cache.index, say)
-        self._action = Action(
-            Digest.of(command), self._root_digest, timeout, salt=salt(spec, identity, silence), platform=platform
-        )
+        self._toolchain = toolchain or toolchain_identity(cache, spec, say)
+        lines = salt(spec, self._toolchain, silence)
+        self._action = Action(Digest.of(command), self._root_digest, timeout, salt=lines, platform=platform)
         self._messages = messages
         self.digest = Digest.of(self._action.encode())
 
@@ -194,7 +201,7 @@ class CachedCommand:
         for name in ("stdout", "stderr"):
             if name in printed:
                 emit(name, printed[name])
-        self._cache.note_use(self.digest)
+        self._cache.index.use_result(self.digest)
         return ExecutionResult(
             argv=self._request.argv,
             exit_code=0,
@@ -223,10 +230,7 @@ class CachedCommand:
             self._make_cwd(staged)
             result = execute(self._staged_spec(staged))
             reason = why_not_kept(result) or reason
-            if not reason and not self._root.is_unchanged(self._cache.known, self._root_digest):
-                reason = "an input changed while the command ran"
-            if not reason:
-                reason = self._keep(result, staging)
+            reason = reason or self._what_changed() or self._keep(result, staging)
             staging.publish()
         return replace(result, action=self.digest.hash, output_files=self._files()), reason
 
@@ -236,6 +240,14 @@ class CachedCommand:
             self._cache.note_action(self._action, self._messages.values())
         except (CacheError, OSError) as error:
             return _sentence(error)
+        return ""
+
+    def _what_changed(self) -> str:
+        """Say what is not as it was before the command ran; empty when everything is."""
+        if not self._root.is_unchanged(self._cache.known, self._root_digest):
+            return "an input changed while the command ran"
+        if toolchain_identity(self._cache, self._resolved.spec, lambda _text: None) != self._toolchain:
+            return "the toolchain changed while the command ran"
         return ""
 
     def _keep(self, result: ExecutionResult, staging: Staging) -> str:
