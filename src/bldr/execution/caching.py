@@ -15,7 +15,7 @@ from bldr.errors import CacheError, NotCacheableError
 from bldr.execution.staging import Staging
 from bldr.model.declarations import Role
 from bldr.model.limits import LIMITS
-from bldr.model.paths import is_within
+from bldr.model.paths import is_within, parent
 from bldr.model.process import ProcessPolicy
 from bldr.model.receipt import Guarantee, GuaranteeRecord, Receipt
 from bldr.model.result import ExecutionResult, Termination
@@ -25,7 +25,7 @@ from bldr.sandbox.resolve import resolve
 from bldr.sandbox.resolved import EntryKind, EntryRole
 from bldr.store.inputroot import InputRoot, Shown
 from bldr.store.messages import Action, ActionResult, Command, Digest, Metadata
-from bldr.store.outputs import keep_directory, restore_directory
+from bldr.store.outputs import already_there, keep_directory, restore_directory
 from bldr.store.toolchains import identity_of
 
 TYPE_CHECKING = False
@@ -191,13 +191,7 @@ class CachedCommand:
         began, started_at = time.monotonic(), time.time()
         streams = {"stdout": kept.result.stdout, "stderr": kept.result.stderr}
         printed = {name: self._cache.blobs.read(digest) for name, digest in streams.items() if digest is not None}
-        with self._staging() as staging:
-            places = self._places(staging)
-            for output in kept.result.directories:
-                if output.path not in places:
-                    raise CacheError(f"a result names the output {output.path!r}, which the action does not have")
-                restore_directory(self._cache.blobs, output, places[output.path])
-            staging.publish()
+        self._restore_outputs(kept)
         for name in ("stdout", "stderr"):
             if name in printed:
                 emit(name, printed[name])
@@ -214,6 +208,24 @@ class CachedCommand:
             action=self.digest.hash,
             cached=True,
         )
+
+    def _restore_outputs(self, kept: Kept) -> None:
+        """Put in place what is not there already; what is there and equal stays untouched, with its times."""
+        hosts = {_relative(at, self._request.cwd): host for at, host in self._outputs}
+        equal: dict[str, frozenset[str] | None] = {}
+        for output in kept.result.directories:
+            if output.path not in hosts:
+                raise CacheError(f"a result names the output {output.path!r}, which the action does not have")
+            equal[output.path] = already_there(self._cache.blobs, output, hosts[output.path], self._cache.known)
+        if all(found is None for found in equal.values()):
+            return
+        with self._staging() as staging:
+            places = self._places(staging)
+            for output in kept.result.directories:
+                found = equal[output.path]
+                if found is not None:
+                    restore_directory(self._cache.blobs, output, places[output.path], but=found)
+            staging.publish()
 
     def run(self, execute: Callable[[SandboxSpec], ExecutionResult]) -> tuple[ExecutionResult, str]:
         """Run the command with empty outputs, keep the result if it may be kept, and put the outputs in place.
@@ -323,6 +335,7 @@ def _outputs_of(resolved: ResolvedSpec) -> list[tuple[str, str]]:
 def _shown(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
     """Return what the command sees, without what the identity of the toolchain stands for."""
     store = os.path.realpath(directory)
+    above_store, above_cwd = _with_ancestors(store), _with_ancestors(cwd)
     shown = []
     for entry in resolved.entries:
         if entry.origin.startswith("toolchain"):
@@ -335,7 +348,7 @@ def _shown(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
             shown.append(Shown(entry.at, target=entry.target))
         elif entry.at == "/":
             raise NotCacheableError("the whole host is an input")
-        elif is_within(store, entry.host):
+        elif entry.host in above_store:
             raise CacheError(
                 f"the cache {store!r} lies in the input {entry.host!r}, which would change with each run",
                 code="cache.inside-input",
@@ -343,9 +356,17 @@ def _shown(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
             )
         else:
             shown.append(Shown(entry.at, host=entry.host))
-    if not any(is_within(cwd, one.at) for one in shown if one.host) and cwd != "/":
+    if cwd != "/" and not any(one.at in above_cwd for one in shown if one.host):
         shown.append(Shown(cwd))
     return shown
+
+
+def _with_ancestors(path: str) -> frozenset[str]:
+    found = [path]
+    while path != "/":
+        path = parent(path)
+        found.append(path)
+    return frozenset(found)
 
 
 def _relative(at: str, cwd: str) -> str:

@@ -219,6 +219,34 @@ def test_an_output_begins_empty_and_other_files_stay(site: Site) -> None:
     assert sorted(picture(site.output)) == ["d", "d/new", "d/older", "old"]
 
 
+def test_what_is_in_place_already_is_not_touched(site: Site) -> None:
+    script = "mkdir out/d; cp src/a out/d/same; cp src/a out/other; cp src/a out/mode; ln -s a out/l"
+    site.run(script)
+    (site.output / "other").write_text("CONTENT", encoding="ascii")
+    (site.output / "mode").chmod(0o600)
+    before = {name: (site.output / name).lstat() for name in ("d/same", "l")}
+    made = site.cached(script)
+
+    assert made
+    assert {name: (site.output / name).lstat().st_ctime_ns for name in before} == {
+        name: about.st_ctime_ns for name, about in before.items()
+    }
+    assert (site.output / "other").read_text(encoding="ascii") == "content"
+    assert (site.output / "mode").stat().st_mode & 0o777 == 0o644
+    assert list((site.cache / "staging").iterdir()) == []
+
+
+def test_a_link_to_an_equal_file_is_replaced_by_the_file(site: Site) -> None:
+    script = "mkdir out/d; cp src/a out/d/b"
+    site.run(script)
+    shutil.move(site.output / "d", site.root / "moved")
+    (site.output / "d").symlink_to(site.root / "moved")
+
+    assert site.cached(script)
+    assert not (site.output / "d").is_symlink()
+    assert (site.output / "d" / "b").read_text(encoding="ascii") == "content"
+
+
 def test_a_link_in_the_output_is_not_followed(site: Site) -> None:
     (site.root / "victim").mkdir()
     (site.output / "d").symlink_to(site.root / "victim")
