@@ -7,6 +7,8 @@ depend on who looks.
 from __future__ import annotations
 
 import os
+import select
+import stat
 
 from bldr.cli.messages import OutputClosedError, say
 from bldr.cli.run import Interrupts, waited
@@ -76,6 +78,8 @@ def run_cached(
         except NotCacheableError as error:
             tell(f"not cached: {error.message}")
             return uncached()
+        if _has_input():
+            tell("standard input is not passed on: with --cache it is empty")
         return _Run(parsed, asked, launcher, pictures, audit, tell).with_cache(command)
 
 
@@ -146,6 +150,21 @@ class _Run:
                 result = waited(session)
         self._steps = [step.describe() for step in executor.plan().steps]
         return result
+
+
+def _has_input() -> bool:
+    """Whether something waits on standard input that somebody may expect the command to read."""
+    try:
+        about = os.fstat(0)
+        if stat.S_ISREG(about.st_mode):
+            return about.st_size > os.lseek(0, 0, os.SEEK_CUR)
+        if not (stat.S_ISFIFO(about.st_mode) or stat.S_ISSOCK(about.st_mode)):
+            return False
+    except OSError:
+        return False
+    poller = select.poll()
+    poller.register(0, select.POLLIN)
+    return any(events & select.POLLIN for _, events in poller.poll(0))
 
 
 def _emit(name: str, content: bytes) -> None:

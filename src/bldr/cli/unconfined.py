@@ -46,6 +46,8 @@ def run_unconfined(parsed: Parsed, asked: Request, settings: Settings) -> Execut
                 hint=f"leave --{name} out, or unset it to run in a sandbox",
             )
     say(f"NOT hermetic: running without a sandbox, because {settings.hermetic_origin} is set to false")
+    if parsed.given("cache"):
+        say("not cached: without a sandbox nobody knows what the command depends on")
     for declaration in asked.spec.declarations:
         if declaration.host and declaration.at != declaration.host:
             say(f"without a sandbox {declaration.host!r} is not shown at {declaration.at!r}")

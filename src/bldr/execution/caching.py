@@ -15,7 +15,7 @@ from bldr.errors import CacheError, NotCacheableError
 from bldr.execution.staging import Staging
 from bldr.model.declarations import Role
 from bldr.model.limits import LIMITS
-from bldr.model.paths import is_within
+from bldr.model.paths import is_within, parent
 from bldr.model.process import ProcessPolicy
 from bldr.model.receipt import Guarantee, GuaranteeRecord, Receipt
 from bldr.model.result import ExecutionResult, Termination
@@ -25,7 +25,7 @@ from bldr.sandbox.resolve import resolve
 from bldr.sandbox.resolved import EntryKind, EntryRole
 from bldr.store.inputroot import InputRoot, Shown
 from bldr.store.messages import Action, ActionResult, Command, Digest, Metadata
-from bldr.store.outputs import keep_directory, restore_directory
+from bldr.store.outputs import already_there, keep_directory, restore_directory
 from bldr.store.toolchains import identity_of
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bldr.sandbox.resolved import ResolvedSpec
     from bldr.store.cache import Cache, Kept
 
-__all__ = ["CachedCommand", "never_cached", "salt", "why_not_kept"]
+__all__ = ["CachedCommand", "never_cached", "salt", "toolchain_identity", "why_not_kept"]
 
 KEY_VERSION = 1
 """Part of every salt: raised when the same action would run differently in this version of bldr."""
@@ -108,6 +108,11 @@ def salt(spec: SandboxSpec, toolchain: str, silence: float | None) -> bytes:
     return os.fsencode("".join([f"{name}={told[name]}\n" for name in sorted(told) if told[name] is not None]))
 
 
+def toolchain_identity(cache: Cache, spec: SandboxSpec, say: Callable[[str], None]) -> str:
+    """Return the identity of a spec's toolchain; ``say`` is called with a sentence before it takes seconds."""
+    return identity_of(named(spec.toolchain), cache.index, say)
+
+
 class CachedCommand:
     """A command whose result is looked for in the cache, and kept there.
 
@@ -119,6 +124,8 @@ class CachedCommand:
         timeout: Seconds; part of the key.
         silence: Seconds; part of the key.
         say: Called with a sentence before something that takes seconds.
+        toolchain: The identity of the toolchain, from `toolchain_identity`, where the caller has just taken it; it is
+            taken here otherwise.
 
     Raises:
         NotCacheableError: No result of it can be kept.
@@ -136,6 +143,7 @@ class CachedCommand:
         timeout: float | None,
         silence: float | None,
         say: Callable[[str], None],
+        toolchain: str = "",
     ) -> None:
         if reason := never_cached(spec):
             raise NotCacheableError(reason)
@@ -155,10 +163,9 @@ class CachedCommand:
             cwd.lstrip("/"),
         ).encode()
         messages[Digest.of(command)] = command
-        identity = identity_of(named(spec.toolchain), cache.index, say)
-        self._action = Action(
-            Digest.of(command), self._root_digest, timeout, salt=salt(spec, identity, silence), platform=platform
-        )
+        self._toolchain = toolchain or toolchain_identity(cache, spec, say)
+        lines = salt(spec, self._toolchain, silence)
+        self._action = Action(Digest.of(command), self._root_digest, timeout, salt=lines, platform=platform)
         self._messages = messages
         self.digest = Digest.of(self._action.encode())
 
@@ -184,17 +191,11 @@ class CachedCommand:
         began, started_at = time.monotonic(), time.time()
         streams = {"stdout": kept.result.stdout, "stderr": kept.result.stderr}
         printed = {name: self._cache.blobs.read(digest) for name, digest in streams.items() if digest is not None}
-        with self._staging() as staging:
-            places = self._places(staging)
-            for output in kept.result.directories:
-                if output.path not in places:
-                    raise CacheError(f"a result names the output {output.path!r}, which the action does not have")
-                restore_directory(self._cache.blobs, output, places[output.path])
-            staging.publish()
+        self._restore_outputs(kept)
         for name in ("stdout", "stderr"):
             if name in printed:
                 emit(name, printed[name])
-        self._cache.note_use(self.digest)
+        self._cache.index.use_result(self.digest)
         return ExecutionResult(
             argv=self._request.argv,
             exit_code=0,
@@ -207,6 +208,24 @@ class CachedCommand:
             action=self.digest.hash,
             cached=True,
         )
+
+    def _restore_outputs(self, kept: Kept) -> None:
+        """Put in place what is not there already; what is there and equal stays untouched, with its times."""
+        hosts = {_relative(at, self._request.cwd): host for at, host in self._outputs}
+        equal: dict[str, frozenset[str] | None] = {}
+        for output in kept.result.directories:
+            if output.path not in hosts:
+                raise CacheError(f"a result names the output {output.path!r}, which the action does not have")
+            equal[output.path] = already_there(self._cache.blobs, output, hosts[output.path], self._cache.known)
+        if all(found is None for found in equal.values()):
+            return
+        with self._staging() as staging:
+            places = self._places(staging)
+            for output in kept.result.directories:
+                found = equal[output.path]
+                if found is not None:
+                    restore_directory(self._cache.blobs, output, places[output.path], but=found)
+            staging.publish()
 
     def run(self, execute: Callable[[SandboxSpec], ExecutionResult]) -> tuple[ExecutionResult, str]:
         """Run the command with empty outputs, keep the result if it may be kept, and put the outputs in place.
@@ -223,10 +242,7 @@ class CachedCommand:
             self._make_cwd(staged)
             result = execute(self._staged_spec(staged))
             reason = why_not_kept(result) or reason
-            if not reason and not self._root.is_unchanged(self._cache.known, self._root_digest):
-                reason = "an input changed while the command ran"
-            if not reason:
-                reason = self._keep(result, staging)
+            reason = reason or self._what_changed() or self._keep(result, staging)
             staging.publish()
         return replace(result, action=self.digest.hash, output_files=self._files()), reason
 
@@ -236,6 +252,14 @@ class CachedCommand:
             self._cache.note_action(self._action, self._messages.values())
         except (CacheError, OSError) as error:
             return _sentence(error)
+        return ""
+
+    def _what_changed(self) -> str:
+        """Say what is not as it was before the command ran; empty when everything is."""
+        if not self._root.is_unchanged(self._cache.known, self._root_digest):
+            return "an input changed while the command ran"
+        if toolchain_identity(self._cache, self._resolved.spec, lambda _text: None) != self._toolchain:
+            return "the toolchain changed while the command ran"
         return ""
 
     def _keep(self, result: ExecutionResult, staging: Staging) -> str:
@@ -311,6 +335,7 @@ def _outputs_of(resolved: ResolvedSpec) -> list[tuple[str, str]]:
 def _shown(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
     """Return what the command sees, without what the identity of the toolchain stands for."""
     store = os.path.realpath(directory)
+    above_store, above_cwd = _with_ancestors(store), _with_ancestors(cwd)
     shown = []
     for entry in resolved.entries:
         if entry.origin.startswith("toolchain"):
@@ -323,7 +348,7 @@ def _shown(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
             shown.append(Shown(entry.at, target=entry.target))
         elif entry.at == "/":
             raise NotCacheableError("the whole host is an input")
-        elif is_within(store, entry.host):
+        elif entry.host in above_store:
             raise CacheError(
                 f"the cache {store!r} lies in the input {entry.host!r}, which would change with each run",
                 code="cache.inside-input",
@@ -331,9 +356,17 @@ def _shown(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
             )
         else:
             shown.append(Shown(entry.at, host=entry.host))
-    if not any(is_within(cwd, one.at) for one in shown if one.host) and cwd != "/":
+    if cwd != "/" and not any(one.at in above_cwd for one in shown if one.host):
         shown.append(Shown(cwd))
     return shown
+
+
+def _with_ancestors(path: str) -> frozenset[str]:
+    found = [path]
+    while path != "/":
+        path = parent(path)
+        found.append(path)
+    return frozenset(found)
 
 
 def _relative(at: str, cwd: str) -> str:

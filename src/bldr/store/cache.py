@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json  # noqa: TID253  # only who uses the cache imports it
 import os
-import sqlite3
 import time
 
 from bldr.errors import CacheError
@@ -135,30 +134,16 @@ class Cache:
         """Return the result of an action when it is there with everything that it names.
 
         Raises:
-            CacheError: The index cannot be read.
+            CacheError: The index cannot be used.
         """
-        try:
-            entry = self.index.result(action)
-            if entry is None:
-                return None
-            result = self._whole(entry)
-            if result is None:
-                self.index.forget_result(action)
-                return None
-        except sqlite3.Error as error:
-            raise _index_failed(error) from error
+        entry = self.index.result(action)
+        if entry is None:
+            return None
+        result = self._whole(entry)
+        if result is None:
+            self.index.forget_result(action)
+            return None
         return Kept(action, result, json.loads(entry.about), entry.stored)
-
-    def note_use(self, action: Digest) -> None:
-        """Note that a result was used.
-
-        Raises:
-            CacheError: The index cannot be written.
-        """
-        try:
-            self.index.use_result(action)
-        except sqlite3.Error as error:
-            raise _index_failed(error) from error
 
     def note_action(self, action: Action, messages: Iterable[bytes]) -> Digest:
         """Remember what an action consists of, for explanations; returns its digest.
@@ -170,10 +155,7 @@ class Cache:
         digest = self.blobs.put(action.encode())
         for encoded in messages:
             self.blobs.put(encoded)
-        try:
-            self.index.remember_action(digest)
-        except sqlite3.Error as error:
-            raise _index_failed(error) from error
+        self.index.remember_action(digest)
         return digest
 
     def remember(self, action: Digest, result: ActionResult, about: Mapping[str, object]) -> None:
@@ -182,10 +164,7 @@ class Cache:
         Raises:
             CacheError: The index cannot be written.
         """
-        try:
-            self.index.remember_result(action, result.encode(), json.dumps(about, ensure_ascii=True))
-        except sqlite3.Error as error:
-            raise _index_failed(error) from error
+        self.index.remember_result(action, result.encode(), json.dumps(about, ensure_ascii=True))
 
     def statistics(self) -> Statistics:
         """Count what is there."""
@@ -305,11 +284,3 @@ class Cache:
         except (CacheError, WireError):
             pass
         return found
-
-
-def _index_failed(error: sqlite3.Error) -> CacheError:
-    return CacheError(
-        f"the index of the cache cannot be used: {error}",
-        code="cache.unusable",
-        hint="free some space, or remove the file index.sqlite of the cache: it is made again",
-    )

@@ -17,8 +17,11 @@ from bldr.store.messages import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 __all__ = ["Entry", "Index", "Stamp"]
+
+_set = object.__setattr__
 
 _SCHEMA = 1
 _WAIT = 30.0  # seconds that a writer waits for another one
@@ -46,6 +49,14 @@ class Stamp:
     size: int
     modified: int
     changed: int
+
+    # There is one for each input: written out, it takes a quarter of the time.
+    def __init__(self, device: int, inode: int, size: int, modified: int, changed: int) -> None:
+        _set(self, "device", device)
+        _set(self, "inode", inode)
+        _set(self, "size", size)
+        _set(self, "modified", modified)
+        _set(self, "changed", changed)
 
     def encode(self) -> bytes:
         """Return the stamp as it is stored."""
@@ -98,102 +109,149 @@ class Index:
         self._db.close()
 
     def hashes(self, paths: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
-        """Return stamp and hash of the files that are known."""
+        """Return stamp and hash of the files that are known; none where the database cannot be read."""
         wanted = list(paths)
         found: dict[bytes, tuple[bytes, bytes]] = {}
         for start in range(0, len(wanted), _BATCH):
             some = wanted[start : start + _BATCH]
             marks = ",".join("?" * len(some))
-            for path, stamp, name in self._db.execute(
-                f"SELECT path, stamp, hash FROM files WHERE path IN ({marks})",  # noqa: S608  # marks only
-                some,
-            ):
-                found[path] = (stamp, name)
+            try:
+                rows = self._db.execute(f"SELECT path, stamp, hash FROM files WHERE path IN ({marks})", some)  # noqa: S608
+                found.update([(path, (stamp, name)) for path, stamp, name in rows])
+            except sqlite3.Error:
+                return found
         return found
 
     def remember_hashes(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
-        """Keep path, stamp and hash of files."""
-        with self._db:
-            self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
-
-    def result(self, action: Digest) -> Entry | None:
-        """Return the result of an action, if there is one."""
-        row = self._db.execute(
-            "SELECT result, about, stored, used, hits FROM results WHERE action = ? AND size = ?",
-            (bytes.fromhex(action.hash), action.size),
-        ).fetchone()
-        return None if row is None else Entry(action, *row)
-
-    def results(self) -> list[Entry]:
-        """Return every result, the one that was used last first."""
-        rows = self._db.execute(
-            "SELECT action, size, result, about, stored, used, hits FROM results ORDER BY used DESC"
-        )
-        return [Entry(Digest(row[0].hex(), row[1]), *row[2:]) for row in rows]
-
-    def remember_result(self, action: Digest, result: bytes, about: str) -> None:
-        """Keep the result of an action, in place of an earlier one."""
-        now = time.time()
-        with self._db:
-            self._db.execute(
-                "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, 0)",
-                (bytes.fromhex(action.hash), action.size, result, about, now, now),
-            )
-
-    def use_result(self, action: Digest) -> None:
-        """Note that a result was used."""
-        with self._db:
-            self._db.execute(
-                "UPDATE results SET used = ?, hits = hits + 1 WHERE action = ?",
-                (time.time(), bytes.fromhex(action.hash)),
-            )
-
-    def forget_result(self, action: Digest) -> None:
-        """Remove a result."""
-        with self._db:
-            self._db.execute("DELETE FROM results WHERE action = ?", (bytes.fromhex(action.hash),))
-
-    def remember_action(self, action: Digest) -> None:
-        """Note that an action was asked for, whatever became of it."""
-        with self._db:
-            self._db.execute(
-                "INSERT OR REPLACE INTO actions VALUES (?, ?, ?)",
-                (bytes.fromhex(action.hash), action.size, time.time()),
-            )
-
-    def actions(self) -> list[tuple[Digest, float]]:
-        """Return every action that was asked for and when that was last, the latest first."""
-        rows = self._db.execute("SELECT action, size, seen FROM actions ORDER BY seen DESC")
-        return [(Digest(name.hex(), size), seen) for name, size, seen in rows]
-
-    def forget_actions(self, before: float) -> list[Digest]:
-        """Forget the actions without a result that were not asked for since a time."""
-        which = "seen < ? AND action NOT IN (SELECT action FROM results)"
-        with self._db:
-            rows = self._db.execute(f"SELECT action, size FROM actions WHERE {which}", (before,)).fetchall()  # noqa: S608
-            self._db.execute(f"DELETE FROM actions WHERE {which}", (before,))  # noqa: S608  # a text of ours
-        return [Digest(name.hex(), size) for name, size in rows]
+        """Keep path, stamp and hash of files; without space nothing is kept, and they are read again."""
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
+        except sqlite3.Error:
+            pass
 
     def toolchain(self, name: str) -> tuple[bytes, bytes, str] | None:
         """Return the paths that were looked at, their stamps together, and the identity."""
-        row = self._db.execute("SELECT paths, stamps, identity FROM toolchains WHERE name = ?", (name,)).fetchone()
-        return None if row is None else (row[0], row[1], row[2])
+        try:
+            rows = self._read("SELECT paths, stamps, identity FROM toolchains WHERE name = ?", name)
+        except CacheError:
+            return None
+        return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     def remember_toolchain(self, name: str, paths: bytes, stamps: bytes, identity: str) -> None:
-        """Keep the identity of a toolchain."""
-        with self._db:
-            self._db.execute("INSERT OR REPLACE INTO toolchains VALUES (?, ?, ?, ?)", (name, paths, stamps, identity))
+        """Keep the identity of a toolchain; without space it is not kept, and is taken again."""
+        try:
+            self._write("INSERT OR REPLACE INTO toolchains VALUES (?, ?, ?, ?)", name, paths, stamps, identity)
+        except CacheError:
+            pass
+
+    def result(self, action: Digest) -> Entry | None:
+        """Return the result of an action, if there is one.
+
+        Raises:
+            CacheError: The database cannot be read.
+        """
+        columns = "result, about, stored, used, hits"
+        rows = self._read(f"SELECT {columns} FROM results WHERE action = ? AND size = ?", *_key(action))  # noqa: S608
+        return Entry(action, *rows[0]) if rows else None
+
+    def results(self) -> list[Entry]:
+        """Return every result, the one that was used last first.
+
+        Raises:
+            CacheError: The database cannot be read.
+        """
+        columns = "action, size, result, about, stored, used, hits"
+        rows = self._read(f"SELECT {columns} FROM results ORDER BY used DESC")  # noqa: S608  # names of ours
+        return [Entry(Digest(row[0].hex(), row[1]), *row[2:]) for row in rows]
+
+    def remember_result(self, action: Digest, result: bytes, about: str) -> None:
+        """Keep the result of an action, in place of an earlier one.
+
+        Raises:
+            CacheError: The database cannot be written.
+        """
+        now = time.time()
+        row = (*_key(action), result, about, now, now)
+        self._write("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, 0)", *row)
+
+    def use_result(self, action: Digest) -> None:
+        """Note that a result was used, if that can be written."""
+        try:
+            self._write("UPDATE results SET used = ?, hits = hits + 1 WHERE action = ?", time.time(), _key(action)[0])
+        except CacheError:
+            pass
+
+    def forget_result(self, action: Digest) -> None:
+        """Remove a result.
+
+        Raises:
+            CacheError: The database cannot be written.
+        """
+        self._write("DELETE FROM results WHERE action = ?", _key(action)[0])
+
+    def remember_action(self, action: Digest) -> None:
+        """Note that an action was asked for, whatever became of it.
+
+        Raises:
+            CacheError: The database cannot be written.
+        """
+        self._write("INSERT OR REPLACE INTO actions VALUES (?, ?, ?)", *_key(action), time.time())
+
+    def actions(self) -> list[tuple[Digest, float]]:
+        """Return every action that was asked for and when that was last, the latest first.
+
+        Raises:
+            CacheError: The database cannot be read.
+        """
+        rows = self._read("SELECT action, size, seen FROM actions ORDER BY seen DESC")
+        return [(Digest(name.hex(), size), seen) for name, size, seen in rows]
+
+    def forget_actions(self, before: float) -> None:
+        """Forget the actions without a result that were not asked for since a time.
+
+        Raises:
+            CacheError: The database cannot be written.
+        """
+        self._write("DELETE FROM actions WHERE seen < ? AND action NOT IN (SELECT action FROM results)", before)
 
     def forget_all(self) -> None:
-        """Forget everything."""
-        with self._db:
-            for table in ("files", "results", "actions", "toolchains"):
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # names of ours
+        """Forget everything.
+
+        Raises:
+            CacheError: The database cannot be written.
+        """
+        for table in ("files", "results", "actions", "toolchains"):
+            self._write(f"DELETE FROM {table}")  # noqa: S608  # names of ours
 
     def counts(self) -> tuple[int, int]:
-        """Return how many files are remembered, and how often results were used."""
-        files = self._db.execute("SELECT count(*) FROM files").fetchone()[0]
-        return files, self._db.execute("SELECT coalesce(sum(hits), 0) FROM results").fetchone()[0]
+        """Return how many files are remembered, and how often results were used.
+
+        Raises:
+            CacheError: The database cannot be read.
+        """
+        files, hits = self._read("SELECT count(*), (SELECT coalesce(sum(hits), 0) FROM results) FROM files")[0]
+        return files, hits
+
+    def _read(self, question: str, *values: object) -> list[Any]:
+        try:
+            return self._db.execute(question, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _write(self, statement: str, *values: object) -> None:
+        try:
+            with self._db:
+                self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: sqlite3.Error) -> CacheError:
+        return CacheError(
+            f"the index of the cache cannot be used: {error}",
+            code="cache.unusable",
+            hint=f"free some space, or remove {self._path!r}: it is made again",
+        )
 
     def _opened(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=_WAIT)
@@ -220,12 +278,12 @@ class Index:
 
     def _put_aside(self) -> None:
         self.replaced = f"{self._path}.unreadable.{os.getpid()}"
-        os.replace(self._path, self.replaced)
-        for ending in ("-wal", "-shm"):
-            try:
+        try:
+            os.replace(self._path, self.replaced)
+            for ending in ("-wal", "-shm"):
                 os.unlink(self._path + ending)
-            except FileNotFoundError:
-                pass
+        except FileNotFoundError:
+            pass  # there is none, or another process was faster
 
     def _unusable(self, error: sqlite3.Error) -> CacheError:
         return CacheError(
@@ -233,3 +291,7 @@ class Index:
             code="cache.unusable",
             hint="name a directory that you may write: --cache=DIR",
         )
+
+
+def _key(action: Digest) -> tuple[bytes, int]:
+    return bytes.fromhex(action.hash), action.size

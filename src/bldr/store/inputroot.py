@@ -23,7 +23,7 @@ from bldr.store.messages import Digest, Directory, DirectoryNode, FileNode, Syml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import TypeAlias
 
     from bldr.store.index import Index
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     Node: TypeAlias = "_File | _Link | _Directory"
 
 __all__ = ["InputRoot", "Shown", "StatCache", "usual_mode"]
+
+_set = object.__setattr__
 
 _RACY = 2_000_000_000  # nanoseconds: the coarsest clock of a file system (FAT)
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
@@ -49,9 +51,16 @@ class Shown:
     """
 
     at: str
-    host: str = ""
-    target: str = ""
-    hidden: bool = False
+    host: str
+    target: str
+    hidden: bool
+
+    # There is one for each input: written out, it takes a quarter of the time.
+    def __init__(self, at: str, host: str = "", target: str = "", *, hidden: bool = False) -> None:
+        _set(self, "at", at)
+        _set(self, "host", host)
+        _set(self, "target", target)
+        _set(self, "hidden", hidden)
 
 
 class _File:
@@ -92,6 +101,19 @@ class StatCache:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._known: dict[bytes, tuple[bytes, bytes]] = {}
+
+    def digests(self, files: Mapping[str, os.stat_result]) -> dict[str, Digest]:
+        """Return the digests of regular files by path; one that cannot be read, or changes meanwhile, is left out."""
+        found = {}
+        for path, about in files.items():
+            file = _File(path, about)
+            try:
+                self.digest_all([file])
+            except NotCacheableError:
+                continue
+            assert file.digest is not None
+            found[path] = file.digest
+        return found
 
     def digest_all(self, files: Sequence[_File]) -> None:
         """Give each file its digest.

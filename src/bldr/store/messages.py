@@ -33,6 +33,8 @@ __all__ = [
     "single_name",
 ]
 
+_set = object.__setattr__
+
 _NANO = 1_000_000_000
 _HASH_LENGTH = 64  # hexadecimal digits of SHA-256
 
@@ -43,6 +45,11 @@ class Digest:
 
     hash: str
     size: int
+
+    # There is one of these, and one node, for each input: written out, they take a quarter of the time.
+    def __init__(self, hash: str, size: int) -> None:  # noqa: A002  # the name of the field
+        _set(self, "hash", hash)
+        _set(self, "size", size)
 
     @staticmethod
     def of(content: bytes) -> Digest:
@@ -90,8 +97,14 @@ class FileNode:
 
     name: str
     digest: Digest
-    is_executable: bool = False
-    mode: int | None = None
+    is_executable: bool
+    mode: int | None
+
+    def __init__(self, name: str, digest: Digest, is_executable: bool = False, mode: int | None = None) -> None:  # noqa: FBT001, FBT002
+        _set(self, "name", name)
+        _set(self, "digest", digest)
+        _set(self, "is_executable", is_executable)
+        _set(self, "mode", mode)
 
     def encode(self) -> bytes:
         """Return the canonical bytes of ``FileNode``."""

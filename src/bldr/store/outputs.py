@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bldr.store.blobs import ContentStore
+    from bldr.store.inputroot import StatCache
 
-__all__ = ["keep_directory", "restore_directory", "tree_digests", "tree_of"]
+__all__ = ["already_there", "keep_directory", "restore_directory", "tree_digests", "tree_of"]
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -114,42 +115,123 @@ def tree_digests(root: Directory, children: dict[Digest, Directory]) -> Iterator
             yield file.digest
 
 
-def restore_directory(store: ContentStore, output: OutputDirectory, place: str) -> int:
-    """Fill an empty directory with an output; returns the number of files and links.
+def already_there(
+    store: ContentStore, output: OutputDirectory, directory: str, known: StatCache
+) -> frozenset[str] | None:
+    """Return the files and links of an output that a directory has already; ``None`` when that is all of it.
+
+    Args:
+        store: Where the tree of the output is.
+        output: What is wanted.
+        directory: Where it is wanted; links in it are not followed.
+        known: Digests of files.
+
+    Returns:
+        Paths relative to the output.
+
+    Raises:
+        CacheError: A blob is missing or was changed, or the tree is not whole.
+    """
+    root, children = tree_of(store, output)
+    comparison = _Comparison(children)
+    comparison.look(root, directory, "")
+    digests = known.digests({f"{directory}/{path}": about for path, (_, about) in comparison.files.items()})
+    same = {path for path, (node, _) in comparison.files.items() if digests.get(f"{directory}/{path}") == node.digest}
+    if not comparison.differs and len(same) == len(comparison.files):
+        return None
+    return frozenset(same | comparison.links)
+
+
+class _Comparison:
+    """What a tree has in common with a directory, as far as metadata tell."""
+
+    def __init__(self, children: dict[Digest, Directory]) -> None:
+        self.files: dict[str, tuple[FileNode, os.stat_result]] = {}
+        self.links: set[str] = set()
+        self.differs = False
+        self._children = children
+
+    def look(self, wanted: Directory, directory: str, prefix: str) -> None:
+        """Compare one directory, which is there, and what is in it."""
+        if stat.S_IMODE(os.lstat(directory).st_mode) != _mode_of(wanted.mode, 0o755):
+            self.differs = True
+        for file in wanted.files:
+            about = self._about(f"{directory}/{file.name}", stat.S_IFREG)
+            if (
+                about is not None
+                and about.st_size == file.digest.size
+                and stat.S_IMODE(about.st_mode) == _file_mode(file)
+            ):
+                self.files[prefix + file.name] = (file, about)
+            else:
+                self.differs = True
+        for link in wanted.symlinks:
+            path = f"{directory}/{link.name}"
+            if self._about(path, stat.S_IFLNK) is not None and os.readlink(path) == link.target:
+                self.links.add(prefix + link.name)
+            else:
+                self.differs = True
+        for node in wanted.directories:
+            child = self._children.get(node.digest)
+            if child is None or self._about(f"{directory}/{node.name}", stat.S_IFDIR) is None:
+                self.differs = True
+            else:
+                self.look(child, f"{directory}/{node.name}", f"{prefix}{node.name}/")
+
+    def _about(self, path: str, kind: int) -> os.stat_result | None:
+        try:
+            about = os.lstat(path)
+        except OSError:
+            return None
+        return about if stat.S_IFMT(about.st_mode) == kind else None
+
+
+def restore_directory(
+    store: ContentStore, output: OutputDirectory, place: str, *, but: frozenset[str] = frozenset()
+) -> None:
+    """Fill an empty directory with an output, except for some of its files and links.
 
     Raises:
         CacheError: A blob is missing or was changed; what is in the directory then is of no use.
         OSError: There is no space.
     """
     root, children = tree_of(store, output)
-    return _restored(store, root, children, place, 0)
+    _restore(store, root, children, place, "", but)
 
 
-def _restored(
-    store: ContentStore, directory: Directory, children: dict[Digest, Directory], place: str, depth: int
-) -> int:
-    if depth > _DEEPEST:
+def _restore(
+    store: ContentStore,
+    directory: Directory,
+    children: dict[Digest, Directory],
+    place: str,
+    prefix: str,
+    but: frozenset[str],
+) -> None:
+    if prefix.count("/") > _DEEPEST:
         raise CacheError("the tree of an output has a directory in itself", code="cache.corrupt")
-    count = 0
     for file in directory.files:
+        if prefix + file.name in but:
+            continue
         fd = os.open(f"{place}/{file.name}", _CREATE, 0o600)
         try:
             store.copy_out(file.digest, fd)
-            os.fchmod(fd, _mode_of(file.mode, 0o755 if file.is_executable else 0o644))
+            os.fchmod(fd, _file_mode(file))
         finally:
             os.close(fd)
-        count += 1
     for link in directory.symlinks:
-        os.symlink(link.target, f"{place}/{link.name}")
-        count += 1
+        if prefix + link.name not in but:
+            os.symlink(link.target, f"{place}/{link.name}")
     for node in directory.directories:
         child = children.get(node.digest)
         if child is None:
             raise CacheError(f"the tree of an output lacks the directory {node.name!r}", code="cache.corrupt")
         os.mkdir(f"{place}/{node.name}", 0o700)
-        count += _restored(store, child, children, f"{place}/{node.name}", depth + 1)
+        _restore(store, child, children, f"{place}/{node.name}", f"{prefix}{node.name}/", but)
     os.chmod(place, _mode_of(directory.mode, 0o755))
-    return count
+
+
+def _file_mode(file: FileNode) -> int:
+    return _mode_of(file.mode, 0o755 if file.is_executable else 0o644)
 
 
 def _mode_of(mode: int | None, usual: int) -> int:

@@ -14,6 +14,8 @@ import stat
 import time
 from hashlib import sha256
 
+from bldr.store.blobs import hash_of_fd
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +27,28 @@ __all__ = ["identity_of"]
 
 _RACY = 2_000_000_000  # nanoseconds; as for files
 
+# What package managers know of the content of files: a package that is built anew with the same sizes and times differs
+# here. Each is a file, or a directory in which the files with one ending count.
+_RECORDS = (
+    "/var/lib/dpkg/status",
+    "/var/lib/dpkg/info",
+    "/lib/apk/db/installed",
+    "/var/lib/rpm/rpmdb.sqlite",
+    "/var/lib/rpm/Packages",
+)
+_RECORD_ENDING = ".md5sums"
 
-def identity_of(toolchain: Toolchain, index: Index, say: Callable[[str], None]) -> str:
+
+def identity_of(
+    toolchain: Toolchain, index: Index, say: Callable[[str], None], *, records: tuple[str, ...] = _RECORDS
+) -> str:
     """Return the identity, from memory if no directory has changed.
 
     Args:
         toolchain: Which one.
         index: Where it is remembered.
         say: Called with a sentence before something that takes seconds.
+        records: Where package managers keep what they know.
     """
     if not toolchain.paths:
         return "none"
@@ -44,8 +60,10 @@ def identity_of(toolchain: Toolchain, index: Index, say: Callable[[str], None]) 
     look = _Look(toolchain.holes)
     for path in toolchain.paths:
         look.at(path)
+    for path in records:
+        look.at_record(path)
     identity = look.content.hexdigest()
-    paths = list(map(os.fsencode, (*toolchain.paths, *look.directories)))
+    paths = list(map(os.fsencode, (*toolchain.paths, *records, *look.directories)))
     if look.youngest + _RACY < began:
         index.remember_toolchain(toolchain.name, b"\0".join(paths), _stamps(paths), identity)
     return identity
@@ -82,6 +100,19 @@ class _Look:
         self._note(path, about)
         if stat.S_ISDIR(about.st_mode):
             self._below(path)
+
+    def at_record(self, path: str) -> None:
+        """Read what a package manager wrote down, if this host has that one."""
+        try:
+            if os.path.isdir(path):
+                names = [f"{path}/{name}" for name in sorted(os.listdir(path)) if name.endswith(_RECORD_ENDING)]
+            else:
+                names = [path]
+            for name in names:
+                with open(name, "rb") as file:
+                    self.content.update(os.fsencode(f"{name}\0{hash_of_fd(file.fileno())}\n"))
+        except OSError:
+            return  # there is none, or it is not for everybody to read
 
     def _below(self, directory: str) -> None:
         self.directories.append(directory)

@@ -50,7 +50,10 @@ def message(field: int, encoded: bytes | None) -> bytes:
     """A message within another one; ``None`` is one that is not there, which differs from an empty one."""
     if encoded is None:
         return b""
-    return _varint(field << 3 | _LENGTH) + _varint(len(encoded)) + encoded
+    size = len(encoded)
+    if size < 128 and field < 16:  # the usual case, in which both numbers take one byte
+        return bytes((field << 3 | _LENGTH, size)) + encoded
+    return _varint(field << 3 | _LENGTH) + _varint(size) + encoded
 
 
 def octets(field: int, content: bytes) -> bytes:

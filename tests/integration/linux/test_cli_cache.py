@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -218,6 +219,34 @@ def test_an_output_begins_empty_and_other_files_stay(site: Site) -> None:
     assert sorted(picture(site.output)) == ["d", "d/new", "d/older", "old"]
 
 
+def test_what_is_in_place_already_is_not_touched(site: Site) -> None:
+    script = "mkdir out/d; cp src/a out/d/same; cp src/a out/other; cp src/a out/mode; ln -s a out/l"
+    site.run(script)
+    (site.output / "other").write_text("CONTENT", encoding="ascii")
+    (site.output / "mode").chmod(0o600)
+    before = {name: (site.output / name).lstat() for name in ("d/same", "l")}
+    made = site.cached(script)
+
+    assert made
+    assert {name: (site.output / name).lstat().st_ctime_ns for name in before} == {
+        name: about.st_ctime_ns for name, about in before.items()
+    }
+    assert (site.output / "other").read_text(encoding="ascii") == "content"
+    assert (site.output / "mode").stat().st_mode & 0o777 == 0o644
+    assert list((site.cache / "staging").iterdir()) == []
+
+
+def test_a_link_to_an_equal_file_is_replaced_by_the_file(site: Site) -> None:
+    script = "mkdir out/d; cp src/a out/d/b"
+    site.run(script)
+    shutil.move(site.output / "d", site.root / "moved")
+    (site.output / "d").symlink_to(site.root / "moved")
+
+    assert site.cached(script)
+    assert not (site.output / "d").is_symlink()
+    assert (site.output / "d" / "b").read_text(encoding="ascii") == "content"
+
+
 def test_a_link_in_the_output_is_not_followed(site: Site) -> None:
     (site.root / "victim").mkdir()
     (site.output / "d").symlink_to(site.root / "victim")
@@ -325,8 +354,31 @@ def test_without_the_option_the_cache_is_in_the_home_directory(
 def test_standard_input_and_terminals_have_no_influence(site: Site) -> None:
     script = "cat; test -t 1 && echo terminal; wc -c < /dev/stdin > out/size"
 
-    assert site.run(script, stdin=None, input=b"something").stdout == b""
+    (site.root / "text").write_text("something", encoding="ascii")
+    with (site.root / "text").open("rb") as file:
+        done = site.run(script, stdin=file)
+
+    assert done.stdout == b""
+    assert b"bldr: standard input is not passed on: with --cache it is empty\n" in done.stderr
     assert (site.output / "size").read_text(encoding="ascii") == "0\n"
+
+
+def test_without_a_sandbox_nothing_is_kept(site: Site) -> None:
+    environment = os.environ | {"BUILDER_HERMETIC": "false"}
+    done = site.run("echo x > out/b", env=environment)
+
+    assert b"not cached: without a sandbox" in done.stderr
+    assert json.loads(site.tell("stats", "--json").stdout)["results"] == 1  # that of the fixture
+
+
+def test_the_page_of_a_cached_run_is_drawn(site: Site) -> None:
+    page = site.root / "run.html"
+    for _ in range(2):
+        done = site.run("cp src/a out/b", "--report", str(page), "--profile", str(site.root / "run.json"))
+
+        assert done.returncode == 0, done.stderr
+        assert page.stat().st_size > 1000
+        page.unlink()
 
 
 def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_remove(site: Site) -> None:

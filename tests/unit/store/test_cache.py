@@ -64,7 +64,7 @@ def test_a_result_whose_blob_is_gone_is_a_miss_and_forgotten(cache: Cache, tmp_p
 
 def test_garbage_is_what_was_not_used_for_longest(cache: Cache, tmp_path: Path) -> None:
     digests = [remember(cache, tmp_path, name) for name in ("one", "two", "three")]
-    cache.note_use(digests[0])
+    cache.index.use_result(digests[0])
     collected = cache.collect(250_000, grace=0)
 
     assert collected.results == 1
@@ -156,7 +156,7 @@ with Cache(sys.argv[1]) as cache:
         cache.index.remember_action(digest)
         cache.remember(digest, ActionResult(stdout=cache.blobs.put(b"out")), {})
         assert cache.look_up(digest) is not None
-        cache.note_use(digest)
+        cache.index.use_result(digest)
 """
 
 

@@ -36,7 +36,8 @@ def toolchain(root: Path) -> Toolchain:
 
 def looked(index: Index, root: Path) -> tuple[str, bool]:
     told: list[str] = []
-    identity = identity_of(toolchain(root), index, told.append)
+    records = (str(root.parent / "records"), str(root.parent / "status"))
+    identity = identity_of(toolchain(root), index, told.append, records=records)
     return identity, bool(told)
 
 
@@ -84,6 +85,26 @@ def test_a_file_of_another_version_gives_another_identity(index: Index, installe
     (installed / "bin" / "cc").write_text("a newer compiler", encoding="ascii")
 
     assert looked(index, installed)[0] != first
+
+
+def test_what_a_package_manager_knows_of_contents_counts(
+    index: Index, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that is built anew may have files of the same size and time."""
+    ages(monkeypatch)
+    found = [looked(index, installed)]
+    (installed.parent / "records").mkdir()
+    (installed.parent / "records" / "cc.md5sums").write_text("1  bin/cc", encoding="ascii")
+    found.append(looked(index, installed))
+    (installed.parent / "records" / "new.md5sums").write_text("2  bin/cc", encoding="ascii")
+    os.replace(installed.parent / "records" / "new.md5sums", installed.parent / "records" / "cc.md5sums")
+    found.append(looked(index, installed))
+    (installed.parent / "status").touch()
+    found.append(looked(index, installed))
+
+    assert len({identity for identity, _ in found}) == 4
+    assert all(again for _, again in found)
+    assert looked(index, installed) == (found[-1][0], False)
 
 
 def test_what_lies_in_a_hole_does_not_matter(index: Index, installed: Path) -> None:
