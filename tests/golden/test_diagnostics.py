@@ -202,6 +202,18 @@ WORKSPACES: dict[str, dict[str, str]] = {
         "gone.c": "->nowhere",
         "etc": "->/etc",
     },
+    "outputs by links": {
+        "Builderfile": """
+            target("a") { type: custom; command: "true"; output: "etc/x"; }
+            target("b") { type: custom; command: "true"; output: "in/x"; hermetic: { outputs: ["gone/"]; } }
+            target("c") { type: custom; command: "true"; output: ["new/x", "up"]; }
+        """,
+        "etc": "->/etc",
+        "gone": "->/nowhere",
+        "in": "->real",
+        "real/y": "",
+        "up": "->/y",
+    },
     "languages": {
         "Builderfile": """
             target("mixed") { type: library; sources: ["a.c", "b.py"]; }
