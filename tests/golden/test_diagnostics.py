@@ -105,6 +105,11 @@ target("hosts") {
     sources: ["a.c"];
     hermetic: { network: { allowHosts: ["https://github.com", "github.com:0"]; } resources: 4; process: []; env: "A=1"; }
 }
+target("contradiction") {
+    type: library;
+    sources: ["a.c"];
+    hermetic: { network: { allowHosts: ["a.org:1", "a.org:1=private"]; } }
+}
 target("block") { type: library; sources: ["a.c"]; hermetic: false; }
 """,
 )

@@ -24,7 +24,7 @@ from bldr.builderfile.source import Source, Span
 from bldr.builderfile.target import Hermetic, Target
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits
-from bldr.model.network import Endpoint, NetworkPolicy
+from bldr.model.network import NetworkPolicy
 from bldr.model.process import ProcessPolicy
 
 TYPE_CHECKING = False
@@ -199,7 +199,7 @@ def _hermetic_row(hermetic: Hermetic) -> list[Any]:
         hermetic.inputs,
         hermetic.outputs,
         hermetic.temps,
-        [(one.host, one.port) for one in hermetic.network.endpoints],
+        [str(one) for one in hermetic.network.endpoints],
         hermetic.timeout,
         {name: getattr(hermetic.limits, name) for name in sorted(hermetic.limits.names_set)},
         [hermetic.process.max_children, hermetic.process.kill_on_parent_exit, hermetic.process.allow_userns],
@@ -214,7 +214,7 @@ def _hermetic(row: Sequence[Any]) -> Hermetic:
         tuple(inputs),
         tuple(outputs),
         tuple(temps),
-        NetworkPolicy(tuple([Endpoint(host, port) for host, port in endpoints])),
+        NetworkPolicy.allow_hosts(endpoints),
         timeout,
         ResourceLimits(**limits),
         ProcessPolicy(*process),
