@@ -105,6 +105,11 @@ target("hosts") {
     sources: ["a.c"];
     hermetic: { network: { allowHosts: ["https://github.com", "github.com:0"]; } resources: 4; process: []; env: "A=1"; }
 }
+target("contradiction") {
+    type: library;
+    sources: ["a.c"];
+    hermetic: { network: { allowHosts: ["a.org:1", "a.org:1=private"]; } }
+}
 target("block") { type: library; sources: ["a.c"]; hermetic: false; }
 """,
 )
@@ -201,6 +206,18 @@ WORKSPACES: dict[str, dict[str, str]] = {
         "out.c": "->/etc/passwd",
         "gone.c": "->nowhere",
         "etc": "->/etc",
+    },
+    "outputs by links": {
+        "Builderfile": """
+            target("a") { type: custom; command: "true"; output: "etc/x"; }
+            target("b") { type: custom; command: "true"; output: "in/x"; hermetic: { outputs: ["gone/"]; } }
+            target("c") { type: custom; command: "true"; output: ["new/x", "up"]; }
+        """,
+        "etc": "->/etc",
+        "gone": "->/nowhere",
+        "in": "->real",
+        "real/y": "",
+        "up": "->/y",
     },
     "languages": {
         "Builderfile": """

@@ -59,7 +59,12 @@ _limits = st.builds(
     cpus=st.none() | st.floats(0.01, 100).map(lambda number: round(number, 5)),
     core_size=st.none() | st.integers(0, 4096),
 )
-_hosts = st.lists(st.sampled_from(["a.org", "b.org:443", "::1", "[2001:db8::1]:80", "10.0.0.1"]), max_size=3)
+_hosts = st.lists(
+    st.sampled_from(
+        ["a.org", "b.org:443", "2001:db8::2", "[2001:db8::1]:80", "10.0.0.1", "*.c.org:53/udp", "d:1=private"]
+    ),
+    max_size=3,
+)
 hermetic = st.builds(
     Hermetic,
     enabled=st.booleans(),

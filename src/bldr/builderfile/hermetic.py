@@ -67,7 +67,11 @@ def _network(node: Node, reader: Reader) -> NetworkPolicy:
             code="builderfile.value-invalid",
             hint='write allowHosts: ["github.com:443"]',
         )
-    return NetworkPolicy.allow_hosts([str(endpoint) for endpoint in hosts.values]) if enabled else NetworkPolicy()
+    if not enabled or not hosts.values:
+        return NetworkPolicy.hermetic()
+    texts = [str(endpoint) for endpoint in hosts.values]
+    policy = reader.tried(entries["allowHosts"].value.span, NetworkPolicy.allow_hosts, texts)
+    return policy or NetworkPolicy.hermetic()
 
 
 def _limits(entries: Mapping[str, Entry], reader: Reader) -> ResourceLimits:

@@ -24,7 +24,7 @@ from bldr.builderfile.source import Source, Span
 from bldr.builderfile.target import Hermetic, Target
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits
-from bldr.model.network import Endpoint, NetworkPolicy
+from bldr.model.network import NetworkPolicy
 from bldr.model.process import ProcessPolicy
 
 TYPE_CHECKING = False
@@ -91,7 +91,7 @@ class Memory:
         draft = f"{self._path}.{os.urandom(6).hex()}.part"
         try:
             body = dumps(self._now, separators=(",", ":")).encode("ascii")
-            header = [_SCHEMA, __version__, self._witness(), _sha256(body), checked]
+            header = [_SCHEMA, _reader(), self._witness(), _sha256(body), checked]
             with open(draft, "xb") as file:
                 file.write(dumps(header).encode("ascii") + b"\n" + body)
             os.replace(draft, self._path)
@@ -101,6 +101,8 @@ class Memory:
     def _witness(self) -> list[int]:
         """Return what tells this ``.builder`` from a copy of it; makes it where it is missing."""
         path = os.path.join(self._folder, _WITNESS)
+        if os.path.islink(self._folder):
+            raise OSError("nothing is written behind a link, which may lead anywhere")
         if not os.path.isdir(self._folder):
             os.mkdir(self._folder)
         if not os.path.lexists(path):
@@ -115,18 +117,30 @@ class Memory:
     def _read(self) -> None:
         from json import loads
 
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # a FIFO must not block
         try:
-            with open(self._path, "rb") as file:
+            with open(os.open(self._path, flags), "rb") as file:
                 about = os.fstat(file.fileno())
                 if not stat.S_ISREG(about.st_mode) or about.st_mode & stat.S_IWOTH or not _is_own(about.st_uid):
                     return
                 header, _, body = file.read().partition(b"\n")
             witness = os.lstat(os.path.join(self._folder, _WITNESS))
             *known, checked = loads(header)
-            if known == [_SCHEMA, __version__, [witness.st_ino, witness.st_ctime_ns], _sha256(body)]:
+            if known == [_SCHEMA, _reader(), [witness.st_ino, witness.st_ctime_ns], _sha256(body)]:
                 self._before, self._checked = loads(body), checked
         except (OSError, TypeError, ValueError, RecursionError):
             return
+
+
+def _reader() -> str:
+    """Return what tells one version of the reader from another, also while bldr itself is being worked on."""
+    folder = os.path.dirname(__file__)
+    try:
+        with os.scandir(folder) as found:
+            files = sorted((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in found if one.is_file())
+    except OSError:  # it is in an archive, which has one version
+        files = []
+    return _sha256(repr((__version__, files)).encode())
 
 
 def _sha256(data: bytes) -> str:
@@ -185,7 +199,7 @@ def _hermetic_row(hermetic: Hermetic) -> list[Any]:
         hermetic.inputs,
         hermetic.outputs,
         hermetic.temps,
-        [(one.host, one.port) for one in hermetic.network.endpoints],
+        [str(one) for one in hermetic.network.endpoints],
         hermetic.timeout,
         {name: getattr(hermetic.limits, name) for name in sorted(hermetic.limits.names_set)},
         [hermetic.process.max_children, hermetic.process.kill_on_parent_exit, hermetic.process.allow_userns],
@@ -200,7 +214,7 @@ def _hermetic(row: Sequence[Any]) -> Hermetic:
         tuple(inputs),
         tuple(outputs),
         tuple(temps),
-        NetworkPolicy(tuple([Endpoint(host, port) for host, port in endpoints])),
+        NetworkPolicy.allow_hosts(endpoints),
         timeout,
         ResourceLimits(**limits),
         ProcessPolicy(*process),

@@ -125,6 +125,18 @@ class Tree:
         real = os.path.realpath(os.path.join(self.root, path))
         return "" if real == self._real_root or real.startswith(self._real_root.rstrip("/") + "/") else real
 
+    def outside(self, path: str) -> str:
+        """Return where a path leads when a link on the way takes it out of the workspace; it need not exist."""
+        folder = ""
+        for name in path.split("/"):
+            kind = self.entries(folder).get(name)
+            folder = f"{folder}/{name}" if folder else name
+            if kind is None:
+                return ""
+            if kind == LINK:
+                return self.leads_out(path)
+        return ""
+
     def folders(self) -> list[str]:
         """Return the folders that have a Builderfile, a folder before those in it.
 

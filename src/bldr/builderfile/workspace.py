@@ -338,7 +338,7 @@ class _Lookup:
         written.sort(key=lambda one: (one[0], one[1].sort_key))
         above: list[tuple[list[str], Label, str]] = []
         for parts, label, output in written:
-            self._check_folder(label, output)
+            self._check_place(label, output)
             while above and above[-1][0] != parts[: len(above[-1][0])]:
                 above.pop()
             other = next((one for one in above if one[1] != label), None)
@@ -364,19 +364,19 @@ class _Lookup:
             )
         )
 
-    def _check_folder(self, label: Label, output: str) -> None:
-        """Refuse an output that is, or lies above, a folder with a Builderfile."""
-        kept = self.kept.get(output.rstrip("/"))
-        if kept is not None:
-            declared = self.workspace.targets[label]
-            self.mistakes.append(
-                declared.source.mistake(
-                    _span_of(declared, output),
-                    f"the output {output!r} of {label} holds {kept}/{FILE_NAME}",
-                    code="builderfile.output-conflict",
-                    hint="write into a folder that holds nothing else",
-                )
-            )
+    def _check_place(self, label: Label, output: str) -> None:
+        """Refuse an output that holds a Builderfile, and one that a link takes out of the workspace."""
+        path = output.rstrip("/")
+        if kept := self.kept.get(path):
+            message, code = f"the output {output!r} of {label} holds {kept}/{FILE_NAME}", "builderfile.output-conflict"
+            hint = "write into a folder that holds nothing else"
+        elif outside := self.workspace.tree.outside(path):
+            message, code = f"the output {output!r} of {label} is written to {outside!r}", "builderfile.path-escapes"
+            hint = "remove the link that leads out of the workspace, or write elsewhere"
+        else:
+            return
+        declared = self.workspace.targets[label]
+        self.mistakes.append(declared.source.mistake(_span_of(declared, output), message, code=code, hint=hint))
 
 
 def _declared_outputs(declared: Declared) -> tuple[str, ...]:

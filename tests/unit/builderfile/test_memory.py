@@ -141,7 +141,7 @@ def test_a_file_of_somebody_else_is_not_believed(root: Path) -> None:
 
 @pytest.mark.parametrize("index", range(5))
 def test_a_header_that_does_not_fit_is_not_believed(root: Path, index: int) -> None:
-    """Its fields are the schema, the version, the witness, the digest of what follows, and what was checked."""
+    """Its fields are the schema, the reader, the witness, the digest of what follows, and what was checked."""
     read(root)
     path = root / ".builder" / "targets.json"
     header, _, body = path.read_bytes().partition(b"\n")
@@ -165,6 +165,21 @@ def test_bit_rot_is_noticed(root: Path) -> None:
 def test_noise_does_no_harm(root: Path, data: bytes) -> None:
     read(root)
     (root / ".builder" / "targets.json").write_bytes(data)
+
+    assert values(read(root)) == values(load(str(root)))
+
+
+def test_nothing_is_written_behind_a_link(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (root / ".builder").symlink_to("../elsewhere")
+
+    assert values(read(root)) == values(load(str(root)))
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_a_pipe_in_its_place_does_not_block(root: Path) -> None:
+    (root / ".builder").mkdir()
+    os.mkfifo(root / ".builder" / "targets.json")
 
     assert values(read(root)) == values(load(str(root)))
 
