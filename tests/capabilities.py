@@ -167,7 +167,10 @@ def strace() -> None:
 
 def dbus_daemon() -> None:
     """It lets nobody in who has no name: a user without an entry in /etc/passwd."""
-    pwd.getpwuid(os.geteuid())
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError as error:
+        raise UnavailableError(str(error)) from error
     run("dbus-daemon", "--version")
 
 

@@ -367,3 +367,14 @@ def test_a_bldr_in_a_session_of_its_own_survives_who_started_it(bldr_argv: list[
     with open(fifo / "go") as over:
         assert over.read() == "over\n"
     assert (out / "said").read_text() == "alive\n"
+
+
+def test_the_policy_holds_each_time_when_the_same_is_run_again_and_again(
+    executor_of: Callable[[SandboxSpecBuilder], HermeticExecutor],
+) -> None:
+    """Sandboxes that repeat are equipped ahead with their plan, and are then told the command only."""
+    executor = executor_of(builder(ProcessPolicy(allow_fork=False)))
+
+    found = [executor.execute(["sh", "-c", "(echo child)"], timeout=BOUND) for _ in range(8)]
+
+    assert [(one.stdout, [each.kind for each in one.violations]) for one in found] == [(b"", ["fork"])] * 8
