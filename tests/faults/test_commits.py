@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -181,6 +182,31 @@ def test_what_a_killed_one_left_behind_its_end_is_removed(tree: Path, fds: tuple
 
     assert recover(fds[0], name="t") == ()
     assert not place.exists()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720])
+def test_a_journal_that_others_can_write_is_not_followed(tree: Path, fds: tuple[int, int], mode: int) -> None:
+    """Somebody who may write to the top of the tree only must not have files moved below it by who may do that."""
+    before = picture(tree)
+    place = tree / f"{PLACE}planted"
+    place.mkdir()
+    (place / "old.0").write_text("planted", "ascii")
+    one = {"kind": "delete", "path": "dir/planted", "number": 0, "old": [1, 1], "new": 0, "mode": 0, "old_mode": 0}
+    operations = [one | {"times": [0, 0], "old_times": [0, 0]}]
+    (place / "journal").write_text(json.dumps({"schema": 1, "operations": operations}), "ascii")
+    place.chmod(mode)
+
+    assert recover(fds[0], name="t") == ()
+    assert not (tree / "dir" / "planted").exists()
+    shutil.rmtree(place)
+    assert picture(tree) == before
+
+
+def test_a_command_cannot_leave_a_journal_for_the_next_commit(tree: Path, copy: Path, fds: tuple[int, int]) -> None:
+    (copy / f"{PLACE}evil").mkdir()
+
+    with pytest.raises(CommitError, match="commits themselves use such names"):
+        do(fds)
 
 
 def test_a_commit_under_way_is_left_alone(tree: Path, fds: tuple[int, int]) -> None:

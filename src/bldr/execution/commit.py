@@ -147,6 +147,12 @@ class _Commit:
             CommitError: The tree has changed.
         """
         for change in changes:
+            if change.path.startswith(PLACE):
+                raise CommitError(
+                    f"cannot commit {change.path!r} to {self.name!r}: commits themselves use such names",
+                    code="commit.failed",
+                    hint=f"let the command use another name than {PLACE}…",
+                )
             try:
                 with _Parent(self.root, change.path) as (directory, last):
                     status = _status(last, directory)
@@ -402,6 +408,8 @@ def recover(root: int, *, name: str) -> tuple[str, ...]:
         except OSError:
             continue  # no directory of ours, or it has gone
         try:
+            if not _is_own(place):
+                continue  # whoever may write here could have us move files where they may not write
             fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
             operations = _read_journal(place, name)
             left = _undo(root, place, operations) if operations is not None else ()
@@ -425,6 +433,12 @@ def _unrecovered(name: str, place_name: str, path: str) -> CommitError:
     )
 
 
+def _is_own(fd: int) -> bool:
+    """Say whether something belongs to the caller, and nobody else may write it."""
+    status = os.fstat(fd)
+    return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o022
+
+
 def _read_journal(place: int, name: str) -> list[_Operation] | None:
     """Return the operations; ``None`` where nothing has been done yet, or everything."""
     from json import loads
@@ -434,6 +448,8 @@ def _read_journal(place: int, name: str) -> list[_Operation] | None:
     except FileNotFoundError:
         return None
     with open(fd, "rb") as file:
+        if not _is_own(fd):
+            return None
         try:
             content = loads(file.read())
             operations = content["operations"] if content["schema"] == _SCHEMA else content[f"schema {_SCHEMA}"]
