@@ -127,6 +127,18 @@ def npm() -> None:
     run("npm", "--version")
 
 
+def system_program(name: str, *arguments: str) -> Callable[[], None]:
+    """Make the probe for a program that the toolchain has."""
+
+    def probe() -> None:
+        path = shutil.which(name, path="/usr/bin:/bin")
+        if path is None:
+            raise UnavailableError(f"there is no {name} in /usr/bin")
+        run(path, *arguments)
+
+    return probe
+
+
 def system_node() -> None:
     """Node where the toolchain has it: one that lies elsewhere is not seen in a sandbox."""
     node = shutil.which("node", path="/usr/bin:/bin")
@@ -350,8 +362,12 @@ PROBES: dict[str, Callable[[], None]] = {
     "rust": rust,
     "source-package": source_package,
     "strace": strace,
+    "system-curl": system_program("curl", "--version"),
+    "system-git": system_program("git", "--version"),
+    "system-go": system_program("go", "version"),
     "system-node": system_node,
     "system-python": system_python,
+    "system-wget": system_program("wget", "--version"),
     "terminal": terminal,
     "throwaway-kernel": throwaway_kernel,
     "unprivileged-user": unprivileged_user,

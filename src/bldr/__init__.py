@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         CommitError,
         DependencyCycleError,
         DigestMismatchError,
+        FetchError,
         GuaranteeUnavailableError,
         InvalidCommandError,
         InvalidLimitError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     )
     from bldr.execution.changes import Change, ChangeKind
     from bldr.execution.executor import HermeticExecutor
+    from bldr.execution.fetch import fetch
     from bldr.execution.monitor import ResourceMonitor, create_monitor
     from bldr.execution.session import Sandbox
     from bldr.execution.timeout import TimeoutEnforcer, create_timeout_enforcer
@@ -80,6 +82,7 @@ __all__ = [
     "EnvSet",
     "EventKind",
     "ExecutionResult",
+    "FetchError",
     "Finding",
     "Guarantee",
     "GuaranteeRecord",
@@ -127,6 +130,7 @@ __all__ = [
     "__version__",
     "create_monitor",
     "create_timeout_enforcer",
+    "fetch",
     "logging_hook",
 ]
 
@@ -139,6 +143,7 @@ _HOMES = {
     "bldr.audit.reader": ("Finding", "Verification"),
     "bldr.execution.changes": ("Change", "ChangeKind"),
     "bldr.execution.executor": ("HermeticExecutor",),
+    "bldr.execution.fetch": ("fetch",),
     "bldr.execution.monitor": ("ResourceMonitor", "create_monitor"),
     "bldr.execution.session": ("Sandbox",),
     "bldr.execution.timeout": ("TimeoutEnforcer", "create_timeout_enforcer"),

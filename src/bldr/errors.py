@@ -9,14 +9,15 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ OverlappingPathsError         spec.paths-overlap
      │   ├─ InvalidLimitError             spec.limit-invalid
      │   ├─ InvalidCommandError           spec.command-*
-     │   └─ (SpecError itself)             spec.endpoint-* spec.environment-* spec.guarantee-* spec.hostname-*
-     │                                     spec.text-* spec.toolchain-* spec.uid-*
+     │   └─ (SpecError itself)             spec.endpoint-* spec.environment-* spec.fetch-* spec.guarantee-*
+     │                                     spec.hostname-* spec.text-* spec.toolchain-* spec.uid-*
      ├─ BuilderfileError                  builderfile.*  with ``path``, ``line``, ``column``
      │   ├─ BuilderfileSyntaxError        builderfile.syntax
      │   ├─ UnknownTargetError            builderfile.target-unknown
      │   └─ DependencyCycleError          builderfile.cycle
      ├─ SandboxError                      sandbox.*   the machinery failed; the command did not start
      │   ├─ BackendUnavailableError       sandbox.* with ``capability``
+     │   ├─ FetchError                    sandbox.fetch-failed | sandbox.fetch-mismatch
      │   ├─ GuaranteeUnavailableError     sandbox.guarantee-unavailable
      │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
      │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
@@ -52,6 +53,7 @@ __all__ = [
     "CommitError",
     "DependencyCycleError",
     "DigestMismatchError",
+    "FetchError",
     "GuaranteeUnavailableError",
     "InvalidCommandError",
     "InvalidLimitError",
@@ -237,6 +239,12 @@ class BackendUnavailableError(SandboxError):
         super().__init__(message, step=step, code=code, hint=hint)
         self.capability = capability
         self.errno = errno
+
+
+class FetchError(SandboxError):
+    """A file of the network could not be fetched, or its content was not the one that was declared."""
+
+    code = "sandbox.fetch-failed"
 
 
 class GuaranteeUnavailableError(SandboxError):

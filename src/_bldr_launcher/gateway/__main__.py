@@ -13,5 +13,11 @@ sys.path.append(os.path.dirname(os.path.dirname(_here)))
 from _bldr_launcher.gateway.serving import serve  # noqa: E402
 
 os.chdir("/")
+for name in os.listdir("/proc/self/fd"):
+    if int(name) > 2 and name != sys.argv[1]:
+        try:
+            os.close(int(name))  # of a caller that does not mark its own as close-on-exec
+        except OSError:
+            pass  # the descriptor of the listing itself
 serve(int(sys.argv[1]))
 os._exit(0)  # threads that still ask the resolver are not waited for

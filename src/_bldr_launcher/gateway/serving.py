@@ -78,7 +78,7 @@ class Gateway:
         while not self.is_done:
             self._loop.turn()
             self._ledger.publish()
-            if self._ending and all(one.is_sent for one in self._connections):
+            if self._ending and (self._ledger.is_full or all(one.is_sent for one in self._connections)):
                 self._finish()
 
     def _stop(self) -> None:

@@ -35,8 +35,7 @@ class _Direction:
         self._pipe: tuple[int, int] | None = None
         self.pending = 0  # bytes in the pipe
         self.moved = 0
-        self.ended = False  # the source has said that nothing more will come
-        self.finished = False  # and the target has been told
+        self.finished = False  # the source has said that nothing more will come, and the target has been told
 
     def move(self) -> None:
         """Move what can be moved now.
@@ -50,10 +49,6 @@ class _Direction:
                     self._write()
                 if self.finished or self._ledger.is_full:
                     return
-                if self.ended:
-                    self.finished = True
-                    self._target.shutdown(_socket.SHUT_WR)
-                    return
                 self._read()
             except BlockingIOError:
                 return
@@ -62,8 +57,10 @@ class _Direction:
         if self._pipe is None:
             self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         size = os.splice(self._source.fileno(), self._pipe[1], CHUNK, flags=os.SPLICE_F_NONBLOCK)
-        self.ended = size == 0
         self.pending = size
+        if size == 0:  # everything before has been written
+            self.finished = True
+            self._target.shutdown(_socket.SHUT_WR)
 
     def _write(self) -> None:
         assert self._pipe is not None
@@ -186,11 +183,11 @@ class Connection:
         A socket that has nothing more to do is not waited for: its hang-up would be told again and again.
         """
         events = 0
-        if not outgoing.ended and not outgoing.pending and not self._ledger.is_full:
+        if not outgoing.finished and not outgoing.pending and not self._ledger.is_full:
             events |= READ
         if incoming.pending:
             events |= WRITE
-        if outgoing.ended and incoming.finished:
+        if outgoing.finished and incoming.finished:
             self._loop.forget(socket.fileno())
         else:
             self._loop.watch(socket.fileno(), events, self._move)

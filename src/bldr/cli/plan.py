@@ -52,6 +52,10 @@ def main(arguments: Sequence[str]) -> int:
     refuse_without_backend()
     directory = caller_directory()
     asked = request(parsed, load(os.environ, directory), directory, os.environ)
+    if parsed.given("fetch"):
+        from bldr.cli.fetch import refuse_missing
+
+        refuse_missing(parsed, os.environ)
     steps = [step.describe() for step in HermeticExecutor.create(asked.spec).plan().steps]
     if parsed.given("json"):
         from bldr.cli.resultfile import to_json

@@ -70,6 +70,10 @@ def request(parsed: Parsed, settings: Settings, directory: str, environment: Map
         builder.overlay(*_host_and_inside(text, "--overlay", directory))
     for text in parsed.all("temp"):
         builder.temp(_absolute(text, "-t", directory))
+    for text in parsed.all("fetch"):
+        from bldr.cli.fetch import fetched_input
+
+        builder.input(*fetched_input(text, environment))
     builder.default_home()
     builder.env_set(EnvSet.hermetic().without("HOME").without("TMPDIR"))
     for text in parsed.all("env"):

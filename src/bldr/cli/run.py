@@ -87,6 +87,10 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
         for note in settings.notes:
             say(note)
     asked = request(parsed, settings, directory, os.environ)
+    if parsed.given("fetch"):
+        from bldr.cli.fetch import obtain_all
+
+        obtain_all(parsed, os.environ)
     is_cached = settings.hermetic and parsed.given("cache")
     if is_cached and trace_level(parsed) != "off":
         say("not cached: what a command does is only seen when it runs")

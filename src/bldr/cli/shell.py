@@ -69,6 +69,10 @@ def main(arguments: Sequence[str]) -> int:
     if "TERM" in os.environ:
         parsed.values.setdefault("env", []).insert(0, "TERM")  # first, so that -e TERM=... counts
     asked = request(parsed, settings, directory, os.environ)
+    if parsed.given("fetch"):
+        from bldr.cli.fetch import obtain_all
+
+        obtain_all(parsed, os.environ)
 
     from bldr.execution.executor import HermeticExecutor
 

@@ -71,6 +71,10 @@ def _try(parsed: Parsed, file: ResultFile | None) -> int:
             raise UsageError("the current directory was deleted", hint="--overlay DIR names what may be changed")
         parsed.values["overlay"] = [_escaped(directory)]
     asked = request(parsed, settings, directory, os.environ)
+    if parsed.given("fetch"):
+        from bldr.cli.fetch import obtain_all
+
+        obtain_all(parsed, os.environ)
     from bldr.execution.trial import Trial
 
     with Interrupts() as interrupts, Trial(asked.spec, audit=audit_log(parsed, settings)) as trial:

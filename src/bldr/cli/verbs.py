@@ -103,6 +103,12 @@ _SANDBOX = (
         metavar="HOST[:PORT]",
         group="Environment and network",
     ),
+    Option(
+        "fetch",
+        "fetch a file before the start, keep it by its digest, and make it readable at AT (default: /fetched/NAME)",
+        metavar="URL=sha256:DIGEST[:AT]",
+        group="Environment and network",
+    ),
     Option("timeout", "end everything after this wall-clock time", metavar="DURATION", group="Limits"),
     Option("silence", "end everything when nothing was printed for so long", metavar="DURATION", group="Limits"),
     Option("cpu-time", "CPU time of all processes together (default: 1h)", metavar="DURATION", group="Limits"),
@@ -155,7 +161,7 @@ _VALUES = (
     (
         "HOST:AT is split at the last ':' before a '/'; write '\\:' for a literal colon and '\\\\' for a backslash.",
         "SIZE is bytes or 64K, 512M, 4G, 1T. DURATION is seconds or 250ms, 90s, 30m, 1h.",
-        "-i, -o, --overlay, -t, -e, --allow-host, --require and --allow-degraded can be repeated.",
+        "-i, -o, --overlay, -t, -e, --allow-host, --fetch, --require and --allow-degraded can be repeated.",
     ),
 )
 _SETTINGS = (

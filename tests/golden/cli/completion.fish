@@ -12,7 +12,7 @@ function __bldr_options_of
     for word in $words
         if test $skip = yes
             set skip no
-        else if contains -- $word -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size
+        else if contains -- $word -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size
             set skip yes
         else if test $word = --; or not string match -q -- '-*' $word
             return 1
@@ -42,6 +42,7 @@ complete -c bldr -n '__bldr_options_of run' -l toolchain -x -a 'system none' -d 
 complete -c bldr -n '__bldr_options_of run' -l cwd -r -F -d 'start in DIR inside; default: the caller'\''s directory if it is visible, else /'
 complete -c bldr -n '__bldr_options_of run' -s e -l env -x -d 'set a variable, or pass NAME through from the caller; nothing else is inherited'
 complete -c bldr -n '__bldr_options_of run' -l allow-host -x -d 'let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME'
+complete -c bldr -n '__bldr_options_of run' -l fetch -x -d 'fetch a file before the start, keep it by its digest, and make it readable at AT (default: /fetched/NAME)'
 complete -c bldr -n '__bldr_options_of run' -l timeout -x -d 'end everything after this wall-clock time'
 complete -c bldr -n '__bldr_options_of run' -l silence -x -d 'end everything when nothing was printed for so long'
 complete -c bldr -n '__bldr_options_of run' -l cpu-time -x -d 'CPU time of all processes together (default: 1h)'
@@ -74,7 +75,7 @@ complete -c bldr -n '__bldr_options_of run' -l progress -x -a 'plain rich none' 
 complete -c bldr -n '__bldr_options_of run' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of run' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of run' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size)'
+complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size)'
 complete -c bldr -n '__bldr_options_of shell' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of shell' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
 complete -c bldr -n '__bldr_options_of shell' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
@@ -84,6 +85,7 @@ complete -c bldr -n '__bldr_options_of shell' -l toolchain -x -a 'system none' -
 complete -c bldr -n '__bldr_options_of shell' -l cwd -r -F -d 'start in DIR inside; default: the caller'\''s directory if it is visible, else /'
 complete -c bldr -n '__bldr_options_of shell' -s e -l env -x -d 'set a variable, or pass NAME through from the caller; nothing else is inherited'
 complete -c bldr -n '__bldr_options_of shell' -l allow-host -x -d 'let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME'
+complete -c bldr -n '__bldr_options_of shell' -l fetch -x -d 'fetch a file before the start, keep it by its digest, and make it readable at AT (default: /fetched/NAME)'
 complete -c bldr -n '__bldr_options_of shell' -l timeout -x -d 'end everything after this wall-clock time'
 complete -c bldr -n '__bldr_options_of shell' -l silence -x -d 'end everything when nothing was printed for so long'
 complete -c bldr -n '__bldr_options_of shell' -l cpu-time -x -d 'CPU time of all processes together (default: 1h)'
@@ -110,7 +112,7 @@ complete -c bldr -n '__bldr_options_of shell' -l audit-log -r -F -d 'append each
 complete -c bldr -n '__bldr_options_of shell' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of shell' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of shell' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size)'
+complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size)'
 complete -c bldr -n '__bldr_options_of plan' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of plan' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
 complete -c bldr -n '__bldr_options_of plan' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
@@ -120,6 +122,7 @@ complete -c bldr -n '__bldr_options_of plan' -l toolchain -x -a 'system none' -d
 complete -c bldr -n '__bldr_options_of plan' -l cwd -r -F -d 'start in DIR inside; default: the caller'\''s directory if it is visible, else /'
 complete -c bldr -n '__bldr_options_of plan' -s e -l env -x -d 'set a variable, or pass NAME through from the caller; nothing else is inherited'
 complete -c bldr -n '__bldr_options_of plan' -l allow-host -x -d 'let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME'
+complete -c bldr -n '__bldr_options_of plan' -l fetch -x -d 'fetch a file before the start, keep it by its digest, and make it readable at AT (default: /fetched/NAME)'
 complete -c bldr -n '__bldr_options_of plan' -l timeout -x -d 'end everything after this wall-clock time'
 complete -c bldr -n '__bldr_options_of plan' -l silence -x -d 'end everything when nothing was printed for so long'
 complete -c bldr -n '__bldr_options_of plan' -l cpu-time -x -d 'CPU time of all processes together (default: 1h)'
@@ -144,7 +147,7 @@ complete -c bldr -n '__bldr_options_of plan' -l require -x -d 'do not start unle
 complete -c bldr -n '__bldr_options_of plan' -l allow-degraded -x -d 'start even where these guarantees cannot be enforced; the receipt says so'
 complete -c bldr -n '__bldr_options_of plan' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_options_of plan' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size)'
+complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size)'
 complete -c bldr -n '__bldr_options_of try' -l commit -d 'take the changes over when the command succeeds'
 complete -c bldr -n '__bldr_options_of try' -l drop -d 'only show the changes'
 complete -c bldr -n '__bldr_options_of try' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
@@ -156,6 +159,7 @@ complete -c bldr -n '__bldr_options_of try' -l toolchain -x -a 'system none' -d 
 complete -c bldr -n '__bldr_options_of try' -l cwd -r -F -d 'start in DIR inside; default: the caller'\''s directory if it is visible, else /'
 complete -c bldr -n '__bldr_options_of try' -s e -l env -x -d 'set a variable, or pass NAME through from the caller; nothing else is inherited'
 complete -c bldr -n '__bldr_options_of try' -l allow-host -x -d 'let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME'
+complete -c bldr -n '__bldr_options_of try' -l fetch -x -d 'fetch a file before the start, keep it by its digest, and make it readable at AT (default: /fetched/NAME)'
 complete -c bldr -n '__bldr_options_of try' -l timeout -x -d 'end everything after this wall-clock time'
 complete -c bldr -n '__bldr_options_of try' -l silence -x -d 'end everything when nothing was printed for so long'
 complete -c bldr -n '__bldr_options_of try' -l cpu-time -x -d 'CPU time of all processes together (default: 1h)'
@@ -183,7 +187,7 @@ complete -c bldr -n '__bldr_options_of try' -l json -r -F -d 'write the result a
 complete -c bldr -n '__bldr_options_of try' -s v -l verbose -d 'show the receipt, and changes of times'
 complete -c bldr -n '__bldr_options_of try' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of try' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb try' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size)'
+complete -c bldr -n '__bldr_verb try' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress --kind --run --subject --since --until --last --expect --dir --size)'
 complete -c bldr -n '__bldr_verb doctor' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_verb doctor' -s h -l help -d 'show this page'
 complete -c bldr -n '__bldr_verb audit' -l kind -x -a 'filesystem-read filesystem-write network process limit timeout privilege other' -d 'only events of this kind'

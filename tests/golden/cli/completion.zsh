@@ -40,6 +40,7 @@ _bldr() {
                 '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
                 '*--allow-host=[let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME]:HOST\[\:PORT\]: ' \
+                '--fetch=[fetch a file before the start, keep it by its digest, and make it readable at AT (default\: /fetched/NAME)]:URL=sha256\:DIGEST\[\:AT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
                 '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
                 '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
@@ -88,6 +89,7 @@ _bldr() {
                 '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
                 '*--allow-host=[let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME]:HOST\[\:PORT\]: ' \
+                '--fetch=[fetch a file before the start, keep it by its digest, and make it readable at AT (default\: /fetched/NAME)]:URL=sha256\:DIGEST\[\:AT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
                 '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
                 '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
@@ -130,6 +132,7 @@ _bldr() {
                 '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
                 '*--allow-host=[let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME]:HOST\[\:PORT\]: ' \
+                '--fetch=[fetch a file before the start, keep it by its digest, and make it readable at AT (default\: /fetched/NAME)]:URL=sha256\:DIGEST\[\:AT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
                 '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
                 '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
@@ -172,6 +175,7 @@ _bldr() {
                 '--cwd=[start in DIR inside; default\: the caller'\''s directory if it is visible, else /]:DIR:_files -/' \
                 '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
                 '*--allow-host=[let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME]:HOST\[\:PORT\]: ' \
+                '--fetch=[fetch a file before the start, keep it by its digest, and make it readable at AT (default\: /fetched/NAME)]:URL=sha256\:DIGEST\[\:AT\]: ' \
                 '--timeout=[end everything after this wall-clock time]:DURATION: ' \
                 '--silence=[end everything when nothing was printed for so long]:DURATION: ' \
                 '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \

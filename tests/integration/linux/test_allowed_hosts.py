@@ -16,8 +16,18 @@ from pathlib import Path
 
 import pytest
 
-from bldr import ExecutionResult, HermeticExecutor, NetworkPolicy, ResourceLimits, Termination
+from bldr import (
+    BackendUnavailableError,
+    ExecutionResult,
+    HermeticExecutor,
+    NetworkPolicy,
+    ResourceLimits,
+    SandboxLostError,
+    Termination,
+)
+from bldr.sandbox.linux.gateway import Gateway
 from bldr.sandbox.linux.launcher import Launcher
+from bldr.sandbox.select import lower_backend_for
 from tests.far_hosts import datagram_echo, http_files, stream_server
 from tests.processes import BOUND, Witness, children, descriptors, specification, until
 
@@ -611,6 +621,27 @@ def test_a_command_that_cannot_be_started_leaves_no_gateway(launcher: Launcher) 
         HermeticExecutor.create(spec, launcher=launcher).execute(["no-such-command"])
 
     assert (descriptors(), children(os.getpid())) == before
+
+
+@pytest.mark.parametrize("program", ["", "import os, sys; os.read(int(sys.argv[1]), 1)", "raise SystemExit(3)"])
+def test_a_gateway_that_does_not_come_up_is_reported(program: str) -> None:
+    spec = specification().with_network(NetworkPolicy.allow_hosts(["far.test"])).build()
+    before = descriptors(), children(os.getpid())
+    gateway = Gateway(spec, entry=("-c", program))
+
+    with pytest.raises(SandboxLostError, match="cannot start the gateway: it ended before it was ready"):
+        gateway.take([b"sockets", b"1"], [])
+
+    gateway.finish()
+    assert gateway.was_lost
+    assert (descriptors(), children(os.getpid())) == before
+
+
+def test_without_namespaces_allowed_hosts_are_refused_by_name(launcher: Launcher) -> None:
+    spec = specification().with_network(NetworkPolicy.allow_hosts(["far.test"])).build()
+
+    with pytest.raises(BackendUnavailableError, match="allowed hosts need a network namespace"):
+        lower_backend_for(spec)
 
 
 def test_the_gateway_ends_with_a_supervisor_that_is_killed(echo_port: int) -> None:
