@@ -15,13 +15,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE.parents[1])]
 
-from bldr import HermeticExecutor, SandboxSpec  # noqa: E402
+from bldr import HermeticExecutor, SandboxSpec, SandboxSpecBuilder  # noqa: E402
 from bldr.errors import BldrError  # noqa: E402
 from bldr.model.limits import ResourceLimits  # noqa: E402
 from bldr.model.paths import PathSet  # noqa: E402
 from bldr.sandbox.linux.launcher import Launcher  # noqa: E402
 from tests.faults import faulty_launcher  # noqa: E402
-from tests.processes import descendants, descriptors, specification, temps_in_use, until  # noqa: E402
+from tests.processes import descendants, descriptors, equipped, specification, temps_in_use, until  # noqa: E402
 
 ERRNOS = (errno.EPERM, errno.ENOSPC, errno.EMFILE, errno.ENOMEM)
 MOST = 25  # calls of a kind that are made to fail, one after the other
@@ -34,31 +34,38 @@ AT_START = (
     "function:scratch.remove_leftovers",
 )
 
+AHEAD = (
+    *(f"kernel:{name}" for name in ("open_tree", "mount_setattr", "move_mount", "fsopen", "clone3", "install_filter")),
+    *(f"step:{name}" for name in ("bind", "temp", "seal", "landlock", "drop", "seccomp", "canary")),
+    "function:channel.send",
+    "function:scratch.remove_tree",
+)
+
 
 class Stage:
     """A launcher, a spec with a step of every kind, and the fault that is set."""
 
     def __init__(self, directory: Path) -> None:
-        self._fault = directory / "fault"
-        self._fault.write_bytes(bytes(faulty_launcher.FAULT_SIZE + 1))
+        self.fault = directory / "fault"
+        self.fault.write_bytes(bytes(faulty_launcher.FAULT_SIZE + 1))
         self._serial = 0
         self.parent = directory / "scratch"
         self.parent.mkdir()
         self.spec = every_step(directory)
 
     def launcher(self) -> Launcher:
-        entry = [str(HERE / "faulty_launcher.py"), str(self._fault)]
+        entry = [str(HERE / "faulty_launcher.py"), str(self.fault)]
         return Launcher(entry=entry, scratch_parent=str(self.parent), ready=0)
 
     def set(self, fault: str) -> None:
         self._serial += 1
         text = f"{fault}:{self._serial}".encode() if fault else b""
         assert len(text) <= faulty_launcher.FAULT_SIZE
-        with open(self._fault, "r+b") as file:  # in place: others have it in their memory
+        with open(self.fault, "r+b") as file:  # in place: others have it in their memory
             file.write(text.ljust(faulty_launcher.FAULT_SIZE + 1, b"\0"))
 
     def has_struck(self) -> bool:
-        return self._fault.read_bytes()[faulty_launcher.FAULT_SIZE] == 1
+        return self.fault.read_bytes()[faulty_launcher.FAULT_SIZE] == 1
 
 
 def every_step(directory: Path) -> SandboxSpec:
@@ -169,7 +176,47 @@ def faults_of_the_start(stage: Stage) -> None:
             })  # fmt: skip
 
 
+def faults_of_what_is_made_ahead(stage: Stage) -> None:
+    """A plan that is executed ahead, while nobody waits for it."""
+    launcher = Launcher(
+        entry=[str(HERE / "faulty_launcher.py"), str(stage.fault)], scratch_parent=str(stage.parent), ready=2
+    )
+    executor = HermeticExecutor.create(without_covers(), launcher=launcher)
+    for kind in AHEAD:
+        for which in range(1, MOST):
+            code = ERRNOS[which % len(ERRNOS)]
+            attempt(executor)
+            until(lambda: len(equipped(launcher.pid)) == 1, bound=10)
+            before = descriptors()
+            stage.set(f"{kind}:{which}:{code}")
+            outcome = attempt(executor)  # takes what was made ahead, or makes its own; then the next one is made ahead
+            until(lambda: stage.has_struck() or len(equipped(launcher.pid)) == 1, bound=10)
+            struck = stage.has_struck()
+            stage.set("")
+            again = [attempt(executor) for _ in range(3)]  # an init that failed before may be among those that waited
+            calm = until(lambda: len(descendants(os.getpid())) <= 3, bound=10) and descriptors() <= before
+            in_use = temps_in_use(launcher.base)
+            fault = f"ahead {kind}:{which}:{code}"
+            say({"fault": fault, "struck": struck, **outcome, "again": again[-1], "calm": calm, "scratch": in_use})
+            if not struck:
+                break
+    launcher.stop()
+    say({"fault": "", "struck": True, "error": "", "scratch": sorted(os.listdir(stage.parent))})
+
+
+def without_covers() -> SandboxSpec:
+    """Nothing is mounted on a file of the host, so that it can be executed ahead."""
+    builder = SandboxSpecBuilder.create().env("PATH", "/usr/bin:/bin").temp("/tmp")
+    for path in ("/usr", "/bin", "/lib", "/lib64"):
+        if os.path.exists(path):
+            builder.input(path)
+    return builder.build()
+
+
 if __name__ == "__main__":
     theatre = Stage(Path(sys.argv[1]))
-    faults_of_a_sandbox(theatre)
-    faults_of_the_start(theatre)
+    if sys.argv[2:] == ["ahead"]:
+        faults_of_what_is_made_ahead(theatre)
+    else:
+        faults_of_a_sandbox(theatre)
+        faults_of_the_start(theatre)
