@@ -139,6 +139,12 @@ def system_program(name: str, *arguments: str) -> Callable[[], None]:
     return probe
 
 
+def pkg_config() -> None:
+    if not shutil.which("pkg-config", path="/usr/bin:/bin"):
+        raise UnavailableError("there is no pkg-config in /usr/bin")
+    run("pkg-config", "--version")
+
+
 def system_node() -> None:
     """Node where the toolchain has it: one that lies elsewhere is not seen in a sandbox."""
     node = shutil.which("node", path="/usr/bin:/bin")
@@ -355,6 +361,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "npm": npm,
     "npm-registry": npm_registry,
     "overlay-in-userns": kernel("overlay-in-userns"),
+    "pkg-config": pkg_config,
     "pressure": pressure,
     "proc-mount": kernel("proc-mount"),
     "python-headers": python_headers,

@@ -108,6 +108,10 @@ def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
         from bldr.cli import run
 
         return run.main
+    if name == "explain":
+        from bldr.cli import explain
+
+        return explain.main
     if name == "shell":
         from bldr.cli import shell
 

@@ -9,7 +9,7 @@ from itertools import count
 from bldr.cli.messages import complain, say
 from bldr.cli.options import UsageError, parse
 from bldr.cli.verbs import RUN
-from bldr.errors import AuditError, BldrError
+from bldr.errors import AuditError, BldrError, InvalidCommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Interrupts", "audit_log", "main", "waited"]
 
-_STDIN, _STDERR = 0, 2
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_KEPT_MESSAGES = 65536  # bytes of the end of what a command prints
+_ENDED_BY_CALLER = (_signal.SIGINT, _signal.SIGTERM)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -95,30 +97,53 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
     if is_cached and trace_level(parsed) != "off":
         say("not cached: what a command does is only seen when it runs")
         is_cached = False
+    heard: list[bytes] = []
+
+    def run_hermetic() -> ExecutionResult:
+        try:
+            return _hermetic(parsed, asked, launcher, pictures, settings, heard)
+        except InvalidCommandError as error:
+            if error.code == "spec.command-not-found":
+                from bldr.cli.explain import name_program
+
+                name_program(error, parsed.rest[0], asked, directory)
+            raise
+
     if is_cached:
         from bldr.cli.cached import run_cached
 
-        audit = audit_log(parsed, settings)
-        result = run_cached(
-            parsed, asked, launcher, pictures, audit, lambda: _hermetic(parsed, asked, launcher, pictures, settings)
-        )
+        result = run_cached(parsed, asked, launcher, pictures, audit_log(parsed, settings), run_hermetic)
     elif settings.hermetic:
-        result = _hermetic(parsed, asked, launcher, pictures, settings)
+        result = run_hermetic()
     else:
         result = _unconfined(parsed, asked, settings)
         if pictures is not None:
             pictures.draw(result)
     _report(parsed, asked, result)
+    if heard and _needs_explanation(result):
+        from bldr.cli.explain import explain_failure
+
+        explain_failure(result, asked, directory, heard[0], _second_run(parsed, asked), quiet=parsed.given("quiet"))
     return result, result.exit_code
 
 
 def _hermetic(
-    parsed: Parsed, asked: Request, launcher: Launcher | None, pictures: Pictures | None, settings: Settings
+    parsed: Parsed,
+    asked: Request,
+    launcher: Launcher | None,
+    pictures: Pictures | None,
+    settings: Settings,
+    heard: list[bytes],
 ) -> ExecutionResult:
+    """Run the command; where somebody will ask why it failed, ``heard`` gets the end of its messages."""
     from bldr.execution.executor import HermeticExecutor
 
     progress = _progress(parsed)
+    asks_why = parsed.last("trace") != "off"
+    listens = asks_why and not parsed.given("quiet") and parsed.last("progress") != "none"
     stdout, stderr = ("inherit", "inherit") if progress is None else (progress.stdout, "relay")
+    if progress is None and listens:
+        stdout, stderr = ("relay" if _is_one_stream() else stdout), "relay"
     if asked.silence is not None:
         stdout = stderr = "relay"  # else nobody hears it
     try:
@@ -137,6 +162,7 @@ def _hermetic(
                 trace=trace_level(parsed),
             )
             with session:
+                session.keep_output(_KEPT_MESSAGES if listens else 0)
                 session.wake_by(interrupts.fd)
                 interrupts.reach(session)
                 if session.has_terminals:
@@ -149,6 +175,8 @@ def _hermetic(
             progress.close()
     if pictures is not None:
         pictures.draw(result, asked, [step.describe() for step in executor.plan().steps])
+    if asks_why:
+        heard.append(session.kept_output)
     return result
 
 
@@ -176,6 +204,35 @@ def trace_level(parsed: Parsed) -> str:
     if level not in ("auto", "off", "network", "full"):
         raise UsageError(f"--trace {level}: there is no such level", hint="off, network, full or auto")
     return "off" if level == "auto" else level
+
+
+def _is_one_stream() -> bool:
+    """Whether both streams of the caller lead to the same place, so that they have to keep their order."""
+    try:
+        return os.path.samestat(os.fstat(_STDOUT), os.fstat(_STDERR))
+    except OSError:
+        return False
+
+
+def _needs_explanation(result: ExecutionResult) -> bool:
+    """Whether a command failed by itself, and not because its caller ended it."""
+    by_caller = result.termination == "signaled" and result.signal in _ENDED_BY_CALLER
+    return result.exit_code != 0 and result.termination != "cancelled" and not by_caller
+
+
+def _second_run(parsed: Parsed, asked: Request) -> Callable[[], ExecutionResult] | None:
+    if not parsed.given("explain-on-failure"):
+        return None
+
+    def run_again() -> ExecutionResult:
+        from bldr.execution.executor import HermeticExecutor
+
+        say("it failed; running it once more, traced, to find out why")
+        return HermeticExecutor.create(asked.spec).execute(
+            parsed.rest, cwd=asked.cwd, timeout=asked.timeout, stdout="discard", trace="full"
+        )
+
+    return run_again
 
 
 def _progress(parsed: Parsed) -> Progress | None:

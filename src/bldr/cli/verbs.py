@@ -9,6 +9,7 @@ __all__ = [
     "CACHE",
     "COMPLETION",
     "DOCTOR",
+    "EXPLAIN",
     "FMT",
     "HELP",
     "PLAN",
@@ -189,7 +190,7 @@ RUN = Verb(
         Option(
             "trace",
             "record what the command does: nothing (off), programs and connections (network), files as well (full);"
-            " auto (default) is off here",
+            " auto (default): nothing, but read the messages of a command that fails",
             metavar="LEVEL",
             group="Report",
             choices=("auto", "off", "network", "full"),
@@ -202,6 +203,7 @@ RUN = Verb(
             completes="dir",
             stands_alone=True,
         ),
+        Option("explain-on-failure", "when it fails, run it once more, traced, and say why it failed", group="Report"),
         Option("json", "write the result, with its receipt, to FILE", metavar="FILE", group="Report", completes="file"),
         Option(
             "report",
@@ -500,6 +502,24 @@ CACHE = Verb(
     ),
 )
 
+EXPLAIN = Verb(
+    name="explain",
+    summary="why a run failed, and what would allow what it was denied",
+    usage=("bldr explain [OPTIONS] [RUN]",),
+    description=(
+        "Tell everything that is known of a failed run, the last one without RUN: what was denied or missing, to whom,"
+        " what it saw, the nearest declared path, and the options that would allow it, the likeliest cause first."
+        " Without a trace the command's own messages are compared with what was declared and with what the host has."
+    ),
+    options=(Option("json", "print JSON"), _HELP_OPTION),
+    takes=WORDS,
+    examples=(
+        ("Why did the last run fail?", "bldr explain"),
+        ("Know for sure", "bldr run --explain-on-failure -i . -o out -- make; bldr explain"),
+    ),
+    notes=(("Exit status", ("0 when there is a record of such a run, 1 when there is none.",)),),
+)
+
 COMPLETION = Verb(
     name="completion",
     summary="print a completion script for bash, fish or zsh",
@@ -522,10 +542,10 @@ HELP = Verb(
     description="Show the page of a verb, or the list of verbs.",
     options=(_HELP_OPTION,),
     takes=WORDS,
-    words=("run", "shell", "plan", "try", "doctor", "audit", "query", "fmt", "cache", "completion", "help"),
+    words=("run", "shell", "plan", "try", "explain", "doctor", "audit", "query", "fmt", "cache", "completion", "help"),
 )
 
-VERBS = (RUN, SHELL, PLAN, TRY, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
+VERBS = (RUN, SHELL, PLAN, TRY, EXPLAIN, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
 
 
 def verb_named(name: str) -> Verb | None:

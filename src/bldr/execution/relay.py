@@ -88,6 +88,8 @@ class Relay:
         self.last = 0.0  # when the last byte came, as of time.monotonic()
         self.error: OSError | None = None
         self.observer: Observer | None = None
+        self.keep = 0  # bytes of the end that are kept
+        self.kept = b""
         self.pty = os.isatty(target)
         self._pending = memoryview(b"")
         self.target = target
@@ -134,6 +136,8 @@ class Relay:
             self._stop_reading()
             return False
         self.last = time.monotonic()
+        if self.keep:
+            self.kept = (self.kept + data)[-self.keep :]
         self._pending = memoryview(data)
         self._write()
         return True

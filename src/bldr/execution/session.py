@@ -181,6 +181,16 @@ class Sandbox:
         """Whether a relayed stream is a terminal, whose size has to be followed."""
         return any(relay.pty for relay in self._plumbing.relays)
 
+    def keep_output(self, size: int) -> None:
+        """Keep the last bytes of each relay for :attr:`kept_output`."""
+        for relay in self._plumbing.relays:
+            relay.keep = size
+
+    @property
+    def kept_output(self) -> bytes:
+        """The end of what was relayed, where it was kept."""
+        return b"\n".join([relay.kept for relay in self._plumbing.relays])
+
     def observe_output(self, observer: Observer) -> None:
         """Tell somebody of each write of a relay."""
         for relay in self._plumbing.relays:

@@ -4,14 +4,14 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell plan try doctor audit query fmt cache completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell plan try explain doctor audit query fmt cache completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
     local flags= values= command= files= words=""
     case "$verb" in
         run)
-            flags="--allow-userns --cache -v --verbose -q --quiet -h --help"
+            flags="--allow-userns --cache --explain-on-failure -v --verbose -q --quiet -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress"
             command=yes
             words=""
@@ -32,6 +32,12 @@ _bldr() {
             flags="--commit --drop --allow-userns -v --verbose -q --quiet -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json"
             command=yes
+            words=""
+            files= ;;
+        explain)
+            flags="--json -h --help"
+            values=""
+            command=
             words=""
             files= ;;
         doctor)
@@ -74,7 +80,7 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell plan try doctor audit query fmt cache completion help"
+            words="run shell plan try explain doctor audit query fmt cache completion help"
             files= ;;
         *) return ;;
     esac

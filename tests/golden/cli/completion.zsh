@@ -9,6 +9,7 @@ _bldr() {
         'shell:open an interactive shell in exactly that sandbox'
         'plan:print the policy and the steps, without running'
         'try:show what a command would change, then commit or drop that'
+        'explain:why a run failed, and what would allow what it was denied'
         'doctor:say what this host can enforce, how it was tried, and how to raise it'
         'audit:show, filter, follow and verify an audit log'
         'query:ask about targets: which there are, what they need, what needs them, and why'
@@ -64,8 +65,9 @@ _bldr() {
                 '*--require=[do not start unless this guarantee holds (and by this mechanism)]:GUARANTEE\[=MECHANISM\]: ' \
                 '*--allow-degraded=[start even where these guarantees cannot be enforced; the receipt says so]:GUARANTEE,...: ' \
                 '--audit-log=[append each violation and denial to FILE, see bldr audit]:FILE:_files' \
-                '--trace=[record what the command does\: nothing (off), programs and connections (network), files as well (full); auto (default) is off here]:LEVEL:(auto off network full)' \
+                '--trace=[record what the command does\: nothing (off), programs and connections (network), files as well (full); auto (default)\: nothing, but read the messages of a command that fails]:LEVEL:(auto off network full)' \
                 '--cache=-[take the result from the cache when nothing has changed, else keep it there (default\: ~/.cache/bldr)]::DIR:_files -/' \
+                '--explain-on-failure[when it fails, run it once more, traced, and say why it failed]' \
                 '--json=[write the result, with its receipt, to FILE]:FILE:_files' \
                 '--report=[draw the run as a page that needs nothing but a browser\: processes, memory, CPU, disk over time]:FILE.html:_files' \
                 '--profile=[write the run in the Chrome trace format, for Perfetto]:FILE.json:_files' \
@@ -204,6 +206,10 @@ _bldr() {
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' \
                 '*::command:_normal' ;;
+        explain)
+            _arguments -s -S \
+                '--json[print JSON]' \
+                '(-h --help)'{-h,--help}'[show this page]' ;;
         doctor)
             _arguments -s -S \
                 '--json[print JSON]' \
@@ -249,7 +255,7 @@ _bldr() {
         help)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
-                '*:word:(run shell plan try doctor audit query fmt cache completion help)' ;;
+                '*:word:(run shell plan try explain doctor audit query fmt cache completion help)' ;;
     esac
 }
 

@@ -1,0 +1,1 @@
+"""Why a command failed: what the sandbox denied, and the smallest declaration that would allow it."""

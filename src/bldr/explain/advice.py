@@ -1,0 +1,87 @@
+"""What would allow a denied access: the smallest declaration, in two spellings, and what speaks against it. Pure."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from bldr.model.paths import components
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bldr.model.spec import SandboxSpec
+
+__all__ = ["allow_host", "allow_read", "allow_variable", "allow_write", "nearest", "warning_about"]
+
+_SECRETS = (
+    ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".config/gh", ".config/gcloud", ".azure", ".netrc", ".npmrc",
+    ".pypirc", ".cargo/credentials", ".cargo/credentials.toml", ".git-credentials", ".password-store", ".config/hub",
+    ".m2/settings.xml", ".gem/credentials", ".vault-token", ".bash_history", ".local/share/keyrings", ".mozilla",
+    ".config/google-chrome",
+)  # fmt: skip
+_SECRET_NAMES = ("id_rsa", "id_ed25519", "id_ecdsa", ".env", "credentials.json", "secrets.yaml", "shadow", "gshadow")
+_SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx", ".keytab", ".kdbx")
+_DAEMONS = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "dbus/system_bus_socket", "libvirt-sock")
+
+
+def allow_read(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the option and the call that make a path readable."""
+    return (f"-i {_option(path)}",), (f".input({path!r})",)
+
+
+def allow_write(directory: str, *, overlay: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the options and calls that make a directory writable; with ``overlay`` one that keeps nothing, too."""
+    options, calls = [f"-o {_option(directory)}"], [f".output({directory!r})"]
+    if overlay:
+        options.append(f"--overlay {_option(directory)}")
+        calls.append(f".overlay({directory!r})")
+    return tuple(options), tuple(calls)
+
+
+def allow_host(host: str, port: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the option and the call that let connections to a host out."""
+    endpoint = f"{host}:{port}" if port else host
+    return (f"--allow-host {endpoint}",), (f".with_network(NetworkPolicy.allow_hosts([{endpoint!r}]))",)
+
+
+def allow_variable(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the option and the call that pass a variable of the caller on."""
+    return (f"-e {name}",), (f".env({name!r}, os.environ[{name!r}])",)
+
+
+def nearest(path: str, spec: SandboxSpec) -> str:
+    """Return the declared path that has most components in common with a path, and its role; empty for none."""
+    wanted = components(path)
+    best, common = "", 0
+    for declaration in spec.declarations:
+        names = components(declaration.at)
+        shared = 0
+        for one, other in zip(names, wanted, strict=False):
+            if one != other:
+                break
+            shared += 1
+        if shared > common:
+            best, common = f"{declaration.at} ({declaration.role})", shared
+    return best
+
+
+def warning_about(path: str, home: str) -> str:
+    """Say why a path should not simply be declared; empty when nothing speaks against it."""
+    if any(path.endswith(f"/{one}") for one in _DAEMONS):
+        return "who may talk to this daemon can do on the host whatever the daemon can"
+    name = os.path.basename(path)
+    if name in _SECRET_NAMES or name.endswith(_SECRET_ENDINGS):
+        return "it looks like a secret: whatever the command runs could read it"
+    if home and home != "/":
+        if path == home or path == os.path.dirname(home):
+            return "it is a home directory, with everything in it: declare the one file that is needed"
+        if path.startswith(home + "/"):
+            inside = path[len(home) + 1 :]
+            if any(inside == one or inside.startswith(one + "/") for one in _SECRETS):
+                return "it may hold secrets: whatever the command runs could read it"
+    return ""
+
+
+def _option(path: str) -> str:
+    """Write a path as the shell and the option take it: a colon before a slash would split it."""
+    return shlex.quote(path.replace(":/", "\\:/"))

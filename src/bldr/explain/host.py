@@ -1,0 +1,103 @@
+"""What the host has: the questions that an explanation asks, and nothing else."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Host"]
+
+_LIBRARIES = (
+    "/usr/local/lib", "/usr/local/lib64", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu", "/usr/local/lib/x86_64-linux-gnu", "/usr/local/lib/aarch64-linux-gnu",
+)  # fmt: skip
+_HEADERS = ("/usr/local/include", "/usr/include")
+_PROGRAMS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+
+class Host:
+    """The host as the caller sees it; a test gives another one.
+
+    Args:
+        environment: The caller's variables.
+        directory: The directory that relative names of the command refer to.
+        caller: The caller's own directory; empty when it has none.
+    """
+
+    def __init__(self, environment: Mapping[str, str], directory: str, caller: str = "") -> None:
+        self.environment = environment
+        self.directory = directory
+        self.caller = caller
+        self.home = environment.get("HOME", "")
+
+    def has(self, path: str) -> bool:
+        """Whether something is at a path."""
+        return os.path.lexists(path)
+
+    def real(self, path: str) -> str:
+        """Return a path without links."""
+        return os.path.realpath(path)
+
+    def is_directory(self, path: str) -> bool:
+        """Whether it is a directory."""
+        return os.path.isdir(path)
+
+    def names_in(self, path: str) -> list[str]:
+        """Return what a directory holds.
+
+        Raises:
+            OSError: It cannot be listed.
+        """
+        return os.listdir(path)
+
+    def program(self, name: str) -> str:
+        """Find a program the way the caller's shell would; an empty text when there is none."""
+        directories = [one for one in self.environment.get("PATH", "").split(os.pathsep) if one.startswith("/")]
+        return self._first(name, (*directories, *_PROGRAMS), executable=True)
+
+    def library(self, name: str) -> str:
+        """Find a shared library."""
+        named = [one for one in self.environment.get("LD_LIBRARY_PATH", "").split(os.pathsep) if one.startswith("/")]
+        return self._first(name, (*named, *_LIBRARIES))
+
+    def header(self, name: str, beside: Iterable[str]) -> str:
+        """Find a header: in some directories, the ``include`` above them, and where headers are installed."""
+        places: list[str] = []
+        for directory in beside:
+            places.append(directory)
+            above = directory
+            while above.strip("/"):
+                places.append(f"{above}/include")
+                above = os.path.dirname(above)
+        return self._first(name, (*places, *_HEADERS))
+
+    def package(self, name: str) -> str:
+        """Find the description of a package for pkg-config."""
+        named = [one for one in self.environment.get("PKG_CONFIG_PATH", "").split(os.pathsep) if one.startswith("/")]
+        places = [f"{one}/pkgconfig" for one in (*_LIBRARIES, "/usr/local/share", "/usr/share")]
+        return self._first(f"{name}.pc", (*named, *places))
+
+    def module(self, name: str) -> str:
+        """Find a module of Python where packages are installed beside the distribution's."""
+        first = name.partition(".")[0]
+        places: list[str] = []
+        homes = [f"{self.home}/.local/lib"] if self.home else []
+        for base in (*homes, "/usr/local/lib"):
+            try:
+                versions = sorted(one for one in self.names_in(base) if one.startswith("python3"))
+            except OSError:
+                continue
+            places += [f"{base}/{one}/{kind}" for one in versions for kind in ("site-packages", "dist-packages")]
+        return self._first(first, places) or self._first(f"{first}.py", places)
+
+    def _first(self, name: str, directories: Iterable[str], *, executable: bool = False) -> str:
+        for directory in directories:
+            path = f"{directory}/{name}"
+            if executable and not (os.path.isfile(path) and os.access(path, os.X_OK)):
+                continue
+            if self.has(path):
+                return os.path.normpath(path)
+        return ""
