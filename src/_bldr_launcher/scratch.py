@@ -130,7 +130,10 @@ def _remove_entry(parent_fd: int, name: bytes) -> None:
         if error.errno not in (errno.EISDIR, errno.EPERM):  # EPERM is what POSIX says for a directory
             raise
     top = _identity(parent_fd)
-    current = _open_directory(parent_fd, name)
+    try:
+        current = _open_directory(parent_fd, name)
+    except FileNotFoundError:
+        return  # somebody else removes it as well
     try:
         stack = [_Level(name, current)]
         while stack:
@@ -138,7 +141,10 @@ def _remove_entry(parent_fd: int, name: bytes) -> None:
             if level.pending:
                 child = level.pending.pop()
                 if not _unlinked(current, child):
-                    current = _replaced(current, _open_directory(current, child))
+                    try:
+                        current = _replaced(current, _open_directory(current, child))
+                    except FileNotFoundError:
+                        continue
                     stack.append(_Level(child, current))
                 continue
             stack.pop()

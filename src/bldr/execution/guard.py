@@ -267,7 +267,7 @@ class Guard:
 
 def _is_sampled(limits: ResourceLimits) -> bool:
     watched = (limits.memory, limits.cpu_time, limits.processes, limits.disk_io, limits.network_io)
-    return any(one is not None for one in watched)
+    return watched.count(None) < len(watched)
 
 
 def _loop() -> Loop:
