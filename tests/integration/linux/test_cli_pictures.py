@@ -25,7 +25,7 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 def test_a_page_and_a_trace_of_a_run(bldr: Run, tmp_path: Path) -> None:
     page, profile = tmp_path / "run.html", tmp_path / "run.json"
-    script = "for i in 1 2 3; do sleep 0.2; done; exit 3"
+    script = "for i in 1 2 3; do sleep 0.6; done; exit 3"
 
     done = bldr("run", "--report", str(page), "--profile", str(profile), "-e", "SECRET=<b>", "sh", "-c", script)
 
@@ -62,8 +62,8 @@ def test_plain_progress_speaks_between_lines_only(bldr: Run) -> None:
 
     assert done.returncode == 0
     assert done.stderr == b"begun and done\n"
-    done = bldr("run", "--progress", "plain", "sleep", "5.5")
-    assert re.fullmatch(rb"bldr: 5 s, .*1 process\n", done.stderr)
+    done = bldr("run", "--progress", "plain", "sleep", "7.5")
+    assert re.fullmatch(rb"bldr: [567] s, .*1 process\n", done.stderr)
 
 
 def test_without_a_terminal_nothing_is_shown(bldr: Run) -> None:
@@ -107,14 +107,14 @@ LIVE = re.compile(rb"\r\x1b\[2K[^\r\n]*(?=\r\x1b\[2K)")
 @pytest.mark.needs("terminal")
 def test_a_live_line_comes_and_goes_and_the_output_stays(bldr_argv: list[str]) -> None:
     script = (
-        "echo first; test -t 1 && test -t 2 && echo terminals; sleep 2; printf 'no end'; sleep 0.6; echo; echo last >&2"
+        "echo first; test -t 1 && test -t 2 && echo terminals; sleep 4; printf 'no end'; sleep 0.6; echo; echo last >&2"
     )
 
     seen = on_a_terminal(bldr_argv, "--", "sh", "-c", script)
 
     lines = LIVE.findall(seen)
     assert len(lines) > 3
-    assert b"1 s" in lines[0] or b"1 s" in lines[1]
+    assert re.search(rb"[123] s", lines[0])
     assert b"of 4 GiB" in lines[-1]
     assert b"terminals" in lines[-1]
     plain = re.sub(rb"\x1b\[[0-9;]*m", b"", lines[-1].removeprefix(b"\r\x1b[2K")).decode()
