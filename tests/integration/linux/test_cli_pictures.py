@@ -63,7 +63,7 @@ def test_plain_progress_speaks_between_lines_only(bldr: Run) -> None:
     assert done.returncode == 0
     assert done.stderr == b"begun and done\n"
     done = bldr("run", "--progress", "plain", "sleep", "7.5")
-    assert re.fullmatch(rb"bldr: [567] s, .*1 process\n", done.stderr)
+    assert re.fullmatch(rb"bldr: [4-7] s, .*1 process\n", done.stderr)
 
 
 def test_without_a_terminal_nothing_is_shown(bldr: Run) -> None:

@@ -21,7 +21,7 @@ from tests.processes import BOUND, Witness, children, close_all, descriptors, en
 pytestmark = pytest.mark.needs("user-namespaces")
 SOURCES = Path(__file__).parents[3] / "src"
 READY = 3  # of the four that wait, one stays plain
-SHOW = "ls -lA $1 2>&1; cat $1/file $2 2>&1; ls -lA $3; echo $PWD; stat -c %a $1"
+SHOW = "ls -lA $1 2>&1; cat $1/file $2 2>&1; ls -lA --time-style=+ $3; echo $PWD; stat -c %a $1"
 
 ATTEMPTS = 10
 
@@ -290,9 +290,14 @@ def test_nobody_holds_on_to_sources_for_long(ground: Ground, launcher: Launcher)
 
 
 def test_those_that_die_are_replaced(ground: Ground, launcher: Launcher) -> None:
-    handles = [os.pidfd_open(pid) for pid in ground.equip()]
-    for handle in handles:  # a message may reach who is being killed, and gets no answer
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    handles = []
+    for pid in ground.equip():
+        try:
+            handles.append(os.pidfd_open(pid))
+            # A message may reach who is being killed, and gets no answer.
+            signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has gone home meanwhile
     assert all(map(ends, handles))
     close_all(handles)
 
