@@ -111,7 +111,7 @@ def try_refused(refused: frozenset[bytes]) -> None:
         try:
             pid = os.fork()  # noqa: TID251  this process has one thread
         except PermissionError:
-            pass
+            pass  # refused, as it has to be
         else:
             if pid == 0:
                 os._exit(0)

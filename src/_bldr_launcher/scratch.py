@@ -91,7 +91,7 @@ def remove_temps(place: str) -> None:
             os.rmdir(f"{place}/{name}")
         os.rmdir(place)
     except FileNotFoundError:
-        pass
+        pass  # gone already
     except OSError:
         remove_tree(place)
 
@@ -154,7 +154,7 @@ def _remove_entry(parent_fd: int, name: bytes) -> None:
             try:
                 os.rmdir(level.name, dir_fd=current)
             except FileNotFoundError:
-                pass
+                pass  # somebody else removes it as well
     finally:
         os.close(current)
 

@@ -263,7 +263,7 @@ class Launcher:
             channel.send(waiting.link, request.join(uid, flags, b"", NO_STEPS, packed, NO_COMMAND))
             sources = self.trees.send_ahead(waiting.link, plan, os.fsencode(waiting.temps))
         except OSError:
-            pass
+            pass  # a plain init meets the same with the request, and reports it
         if sources is None:
             plan.repeats = plan.can_wait = False
             self.stock.dismiss(waiting)

@@ -128,7 +128,7 @@ class Connection:
             self._outside = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
             self._outside.connect((address, self._port))
         except BlockingIOError:
-            pass
+            pass  # under way; the loop tells when it is made or refused
         except OSError as error_:
             refusal = error_
             self._loop.at(self, 0, lambda: self._try_next(refusal))  # not deeper and deeper

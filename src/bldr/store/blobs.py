@@ -164,7 +164,7 @@ class ContentStore:
         try:
             os.unlink(self.path_of(digest))
         except FileNotFoundError:
-            pass
+            pass  # another process was faster
 
     def remove_drafts(self, before: float) -> int:
         """Remove what killed processes left unfinished before a time; returns how many bytes it took."""
@@ -176,7 +176,7 @@ class ContentStore:
                     os.unlink(entry.path)
                     freed += about.st_blocks * 512
             except FileNotFoundError:
-                pass
+                pass  # another process was faster
         return freed
 
     def quarantined(self) -> list[str]:

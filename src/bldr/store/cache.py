@@ -282,5 +282,5 @@ class Cache:
                 found.append(one)
                 todo += [node.digest for node in Directory.decode(self.blobs.read(one)).directories]
         except (CacheError, WireError):
-            pass
+            pass  # what is not there needs no keeping
         return found

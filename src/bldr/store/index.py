@@ -128,7 +128,7 @@ class Index:
             with self._db:
                 self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
         except sqlite3.Error:
-            pass
+            pass  # they are read again
 
     def toolchain(self, name: str) -> tuple[bytes, bytes, str] | None:
         """Return the paths that were looked at, their stamps together, and the identity."""
@@ -143,7 +143,7 @@ class Index:
         try:
             self._write("INSERT OR REPLACE INTO toolchains VALUES (?, ?, ?, ?)", name, paths, stamps, identity)
         except CacheError:
-            pass
+            pass  # it is taken again
 
     def result(self, action: Digest) -> Entry | None:
         """Return the result of an action, if there is one.
@@ -180,7 +180,7 @@ class Index:
         try:
             self._write("UPDATE results SET used = ?, hits = hits + 1 WHERE action = ?", time.time(), _key(action)[0])
         except CacheError:
-            pass
+            pass  # it only seems to be unused for longer
 
     def forget_result(self, action: Digest) -> None:
         """Remove a result.
