@@ -79,6 +79,27 @@ def _is_powerless(pid: int) -> bool:
     return "Name:\tbldr-init\n" in text and "CapEff:\t0000000000000000\n" in text
 
 
+def are_at_rest(pids: set[int]) -> bool:
+    """Return whether processes sleep, and nothing has woken one of them for as long as a look takes twice."""
+    first = _switches(pids)
+    time.sleep(0.02)
+    return first is not None and first == _switches(pids)
+
+
+def _switches(pids: set[int]) -> list[str] | None:
+    """Return how often each has been switched to, or none when one of them does not sleep."""
+    found = []
+    for pid in sorted(pids):
+        try:
+            text = Path(f"/proc/{pid}/status").read_text("ascii")
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        if "\nState:\tS" not in text:
+            return None
+        found.append(text.partition("\nvoluntary_ctxt_switches:")[2])
+    return found
+
+
 def ends(pidfd: int, bound: float = BOUND) -> bool:
     """Wait for the end of a process, with a bound."""
     poller = select.poll()
