@@ -112,7 +112,7 @@ class Loop:
                     one.look(now)
                 except Exception:  # noqa: BLE001  the others have limits, too
                     self.remove(one)
-                    sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]  # there is one
+                    sys.excepthook(*sys.exc_info())
 
 
 def _start_without_signals(run: Callable[[], None]) -> None:
