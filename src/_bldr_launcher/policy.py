@@ -30,8 +30,8 @@ class Referee:
     """Decides on the calls that are stopped, and writes down what it has refused.
 
     It writes into memory that the supervisor holds as well, so that a kill, which leaves init no time to report, loses
-    nothing. ``record`` is its descriptor: five items for each kind that was refused, as ``wire.pack`` writes them: kind,
-    how often, and of the first one milliseconds, process and arguments.
+    nothing. ``record`` is its descriptor: five items for each kind that was refused, as ``wire.pack`` writes them:
+    kind, how often, and of the first one milliseconds, process and arguments.
 
     Args:
         refused: Of ``fork`` and ``exec``.
