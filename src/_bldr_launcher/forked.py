@@ -28,7 +28,7 @@ __all__ = ["become", "run_child", "start", "take_streams", "watch"]
 
 def start(
     request: init.Request, streams: list[int], terminal: tuple[int, str] | None, kernel: Kernel
-) -> tuple[int, policy.Referee, bytes]:
+) -> tuple[int, bytes]:
     """Start the command of a sandbox with namespaces, and refuse what its policy refuses.
 
     Args:
@@ -38,7 +38,7 @@ def start(
         kernel: The system calls.
 
     Returns:
-        Its number, who decides on its calls, and a report when it could not be started, else nothing.
+        Its number, and a report when it could not be started, else nothing.
     """
     ours, theirs = channel.pair()
     pid = os.fork()  # noqa: TID251  init has one thread
@@ -47,7 +47,8 @@ def start(
         run_child(theirs, lambda: _become_refused(request, streams, terminal, theirs, kernel))
     os.close(theirs)
     referee = policy.Referee(request.refused)
-    return pid, referee, watch(ours, (), referee)
+    init.send(streams[0], [b"refusals"], [referee.record])
+    return pid, watch(ours, (), referee)
 
 
 def _become_refused(

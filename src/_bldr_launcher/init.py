@@ -11,7 +11,9 @@ Messages, all in the format of ``wire``::
        init → launcher     one byte where an answer is wanted, which bounds how many descriptors are under way
                            "sockets" last              of the sandbox's network, for the gateway; after the last ones
                                                        init waits for a byte
-    2  init → supervisor   "failed"  step, operation, errno, text          the command did not start
+    2  init → supervisor   "refusals"                                      before the others, where a policy refuses;
+                                     descriptor: memory that tells of what was refused (policy.py)
+                           "failed"  step, operation, errno, text          the command did not start
                            "absent"  errno, path                           the command cannot be executed
                            "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
                                      descriptors: pidfd of init [, terminal]
@@ -19,7 +21,6 @@ Messages, all in the format of ``wire``::
     3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB (0: perhaps only our own),
                                      blocks read, blocks written, context switches, processes and threads started
                                      (-1: unknown), those that it left
-                                     [, kind, count, ms, process, arguments of what was refused first, of each kind]
 
 When the command has ended, init kills and reaps whatever it left, reports, and exits.
 """
@@ -327,12 +328,12 @@ def _live(request: Request, streams: list[int], ends: tuple[int, int], state: st
         if request.refused:
             from _bldr_launcher import forked
 
-            pid, referee, failure = forked.start(request, streams, terminal, state.kernel)
+            pid, failure = forked.start(request, streams, terminal, state.kernel)
             if failure:
                 channel.send(status, failure)
                 return
         else:
-            pid, referee = _spawn(request, streams, terminal), None
+            pid = _spawn(request, streams, terminal)
     except OSError as error:
         send(status, [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")])
         return
@@ -347,8 +348,7 @@ def _live(request: Request, streams: list[int], ends: tuple[int, int], state: st
         os.close(terminal[0])
     ended = wait_for(pid, _end_survivors)
     if ended is not None:
-        refused = [] if referee is None else referee.report()
-        report = end_report(*ended, forked=referee is not None, started=_started_since(pid), refused=refused)
+        report = end_report(*ended, forked=bool(request.refused), started=_started_since(pid))
         if request.is_traced:
             channel.send(link, b"over")
         send(status, report)
@@ -391,7 +391,7 @@ def _started_since(first: int) -> int:
     return last - first + 1 if last >= first else -1  # they began again at the bottom
 
 
-def end_report(raw: int, left: int, *, forked: bool, started: int = -1, refused: Sequence[bytes] = ()) -> list[bytes]:
+def end_report(raw: int, left: int, *, forked: bool, started: int = -1) -> list[bytes]:
     """Return the report that the command has ended, with what everybody used who was reaped, orphans too.
 
     execve(2) counts the memory that a process had before, which is ours, into its peak (exec_mmap() of <fs/exec.c>), so
@@ -402,7 +402,6 @@ def end_report(raw: int, left: int, *, forked: bool, started: int = -1, refused:
         left: How many processes and threads it left.
         forked: Whether a copy of this process became the command, which may have grown before.
         started: How many there have been; -1 for unknown.
-        refused: What the policy has refused, see ``policy.Referee.report``.
     """
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + (GROWTH if forked else GRAIN)
@@ -417,7 +416,7 @@ def end_report(raw: int, left: int, *, forked: bool, started: int = -1, refused:
         started,
         left,
     )
-    return [b"exited", *[str(number).encode() for number in numbers], *refused]
+    return [b"exited", *[str(number).encode() for number in numbers]]
 
 
 def _is_forsaken(status: int) -> bool:

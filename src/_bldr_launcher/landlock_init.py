@@ -82,6 +82,8 @@ def _live(request: init.Request, streams: list[int], temps: list[bytes], kernel:
     for fd in streams[1:]:
         os.close(fd)
     referee = policy.Referee(request.refused, sees_host=True)
+    if request.refused:
+        init.send(status, [b"refusals"], [referee.record])
     if failure := forked.watch(ours, _writable(request), referee):
         channel.send(status, failure)
         return
@@ -93,7 +95,7 @@ def _live(request: init.Request, streams: list[int], temps: list[bytes], kernel:
         os.close(terminal[0])
     ended = init.wait_for(pid, lambda: _end_survivors(temps), ending=wire.ENDING)
     if ended is not None:
-        init.send(status, init.end_report(*ended, forked=True, refused=referee.report()))
+        init.send(status, init.end_report(*ended, forked=True))
 
 
 def _writable(request: init.Request) -> list[bytes]:

@@ -13,7 +13,7 @@ import errno
 import os
 import time
 
-from _bldr_launcher import seccomp
+from _bldr_launcher import seccomp, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ LONGEST_ARGUMENTS = 1024  # bytes that are told of a command line
 
 
 class Referee:
-    """Decides on the calls that are stopped, and remembers what it has refused.
+    """Decides on the calls that are stopped, and writes down what it has refused.
+
+    It writes into memory that the supervisor holds as well, so that a kill, which leaves init no time to report, loses
+    nothing. ``record`` is its descriptor: five items for each kind that was refused, as ``wire.pack`` writes them:
+    kind, how often, and of the first one milliseconds, process and arguments.
 
     Args:
         refused: Of ``fork`` and ``exec``.
@@ -41,6 +45,7 @@ class Referee:
         self._begun = time.monotonic()
         self._refusals: dict[bytes, list[bytes]] = {}
         self._counts: dict[bytes, int] = {}
+        self.record = os.memfd_create("refusals", os.MFD_CLOEXEC)
 
     def judge(self, call: str, pid: int) -> None:
         """Return when the call may go on.
@@ -67,10 +72,9 @@ class Referee:
             milliseconds = int((time.monotonic() - self._begun) * 1000)
             number = pid if self._sees_host else 0
             self._refusals[kind] = [b"%d" % milliseconds, b"%d" % number, _arguments_of(pid)]
-
-    def report(self) -> list[bytes]:
-        """Return five items for each kind that was refused: kind, how often, ms, process, arguments of the first."""
-        return [item for kind, first in self._refusals.items() for item in (kind, b"%d" % self._counts[kind], *first)]
+        # It only ever grows, and fits into a page, which is written at once or not at all.
+        found = [item for kind, first in self._refusals.items() for item in (kind, b"%d" % self._counts[kind], *first)]
+        os.pwrite(self.record, wire.pack(found), 0)
 
 
 def _arguments_of(pid: int) -> bytes:

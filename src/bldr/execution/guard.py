@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bldr.execution.loop import Loop
+    from bldr.execution.pace import Pace
     from bldr.execution.recorder import Recorder
     from bldr.model.limits import ResourceLimits
     from bldr.model.result import Violation
@@ -28,8 +29,7 @@ __all__ = ["Guard"]
 _NEVER = float("inf")
 _INTERVAL = 0.1  # seconds between two samples
 _HASTE = 0.02  # seconds between two samples when a limit is near
-_COST = 100  # times what a look has taken pass before the next one, so that looking takes 1 % of a CPU at most
-_SLOWEST = 1.0  # seconds between two samples, whatever they cost
+_BUSY = 0.005  # seconds until the next look when somebody else acts on the execution in this moment
 
 
 class Guard:
@@ -74,7 +74,7 @@ class Guard:
         self._deadline = _NEVER if deadline is None else deadline
         self._silent_at = _NEVER if silence is None else begun + silence
         self._kill_at = _NEVER
-        self._cost = 0.0  # seconds of CPU time that the last look has taken
+        self._pace: Pace | None = None
         self._sample_at = begun + _INTERVAL if records or _is_sampled(limits) else _NEVER
         self._meter: Meter | None = None
         self._recorder: Recorder | None = None
@@ -132,16 +132,23 @@ class Guard:
             _loop().remove(self)
 
     def look(self, now: float) -> None:
-        """Do what is due; called by the loop, which nothing may end: what goes wrong here ends the sandbox."""
-        with self._lock:
-            if self._closed:
-                return
-            try:
+        """Do what is due; called by the loop, which nothing may end: what goes wrong here ends the sandbox.
+
+        Nothing may delay the loop, either, which has others to look at: a sandbox that is being closed is locked until
+        its last process is gone.
+        """
+        if not self._lock.acquire(blocking=False):
+            self.due = now + _BUSY
+            return
+        try:
+            if not self._closed:
                 self._look(now)
-            except Exception as error:  # noqa: BLE001  raised where somebody waits
-                self.error = error
-                self.due = _NEVER
-                self._running.kill()
+        except Exception as error:  # noqa: BLE001  raised where somebody waits
+            self.error = error
+            self.due = _NEVER
+            self._running.kill()
+        finally:
+            self._lock.release()
 
     def _look(self, now: float) -> None:
         if self._running.has_report():
@@ -168,6 +175,10 @@ class Guard:
         """Measure, record, and end everything when a limit was reached."""
         from bldr.execution.limits import is_near, reached
 
+        if self._pace is None:
+            from bldr.execution.pace import Pace
+
+            self._pace = Pace(_INTERVAL)
         started = time.thread_time()
         meter = self._meter = self._meter or self._running.meter()
         reading, processes = meter.look(closely=self._records)
@@ -189,9 +200,7 @@ class Guard:
         if hit is not None:
             self._processes = processes or meter.look(closely=True)[1] or self._processes
             self._end(*hit)
-        # The cheaper of two: the first look loads modules, any may meet a cold cache, and who uses memory is quick.
-        cost, self._cost = min(self._cost, time.thread_time() - started), time.thread_time() - started
-        pause = max(_INTERVAL, min(_SLOWEST, _COST * cost))
+        pause = self._pace.after(time.thread_time() - started)
         if is_near(self.limits, reading) and meter.mechanism == "sampling":
             pause = _HASTE
         if self.limits.cpu_time is not None:  # however many CPUs there are, it cannot be used up earlier

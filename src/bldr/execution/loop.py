@@ -13,6 +13,7 @@ from __future__ import annotations
 import _signal
 import _thread
 import os
+import sys
 import time
 
 TYPE_CHECKING = False
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
         due: float
 
         def look(self, now: float) -> None:
-            """Do what is due, and set ``due`` (``time.monotonic()``; infinity for never).
+            """Do what is due, wait for nothing, and set ``due`` (``time.monotonic()``; infinity for never).
+
+            What is raised is shown, and the thing looked after no longer.
 
             Args:
                 now: ``time.monotonic()``.
@@ -37,6 +40,7 @@ __all__ = ["Loop", "shared_loop"]
 
 _TICK = 0.1  # seconds that the thread sleeps at most while it waits for the next execution
 _LINGER = 1.0  # seconds that it waits for one
+_NEVER = float("inf")
 _LONGEST_SLEEP = 3600.0  # seconds; far below what a lock can wait (_thread.TIMEOUT_MAX)
 
 
@@ -95,6 +99,7 @@ class Loop:
                 elif now - idle_since >= _LINGER:
                     self._running = False
                     return
+                self._wakes_at = _NEVER  # who becomes due from here on wakes us, also if this list has its old time
                 due = min([one.due for one in self._watched.values()], default=now + _TICK)
                 self._wakes_at = min(due, now + _LONGEST_SLEEP)
             if self._wakes_at > now:
@@ -103,7 +108,11 @@ class Loop:
             with self._lock:
                 called = [one for one in self._watched.values() if one.due <= now]
             for one in called:
-                one.look(now)
+                try:
+                    one.look(now)
+                except Exception:  # noqa: BLE001  the others have limits, too
+                    self.remove(one)
+                    sys.excepthook(*sys.exc_info())
 
 
 def _start_without_signals(run: Callable[[], None]) -> None:

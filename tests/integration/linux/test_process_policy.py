@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bldr import HermeticExecutor, ProcessPolicy, SandboxSetupError, SandboxSpecBuilder
+from bldr import HermeticExecutor, ProcessPolicy, ResourceLimits, SandboxSetupError, SandboxSpecBuilder, Termination
 from bldr.errors import GuaranteeUnavailableError, InvalidCommandError
 from bldr.model.environment import EnvSet
 from bldr.model.receipt import Guarantee
@@ -215,6 +215,30 @@ def test_both_can_be_refused(attempt: Callable[..., ExecutionResult]) -> None:
 
     assert outcomes(result) == {"thread": "done", "fork": "EPERM", "in_thread": "EPERM"}
     assert [one.kind for one in result.violations] == ["fork", "exec"]
+
+
+def test_what_was_refused_is_told_when_the_sandbox_is_killed(
+    executor_of: Callable[[SandboxSpecBuilder], HermeticExecutor],
+) -> None:
+    """Killed by whoever waits and by a limit: init has no time to report."""
+    script = "import os\nfor _ in range(3):\n try: os.fork()\n except OSError: print('refused', flush=True)\n"
+    executor = executor_of(builder(ProcessPolicy(allow_fork=False)))
+
+    with executor.start(["python3", "-c", script + "input()"], stdin="pipe", timeout=BOUND) as sandbox:
+        said = b""
+        for _, chunk in sandbox.stream():
+            said += chunk
+            if said.count(b"refused") == 3:
+                sandbox.kill()
+        killed = sandbox.wait()
+    hog = script + "held = []\nwhile True: held.append(b'x' * (1 << 20))"
+    limited = builder(ProcessPolicy(allow_fork=False)).with_limits(ResourceLimits(memory="64M"))
+    ended = executor_of(limited).execute(["python3", "-c", hog], timeout=BOUND)
+
+    assert (killed.termination, killed.violations[0].kind) == (Termination.CANCELLED, "fork")
+    assert (killed.violations[0].actual, killed.violations[0].argv[:2]) == (3, ("python3", "-c"))
+    assert ended.termination == Termination.LIMIT_REACHED
+    assert [(one.kind, one.actual) for one in ended.violations if one.kind == "fork"] == [("fork", 3)]
 
 
 def test_a_command_with_an_interpreter_starts_though_nothing_else_may_be_executed(

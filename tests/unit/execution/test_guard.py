@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
@@ -129,20 +128,29 @@ def test_a_mistake_of_ours_ends_the_sandbox_and_is_kept(guard_of: Callable[..., 
     assert isinstance(guard.error, OSError)
 
 
-def test_one_expensive_look_delays_the_next_one_not_and_several_do(guard_of: Callable[..., Guard]) -> None:
-    class Slow(Sandbox):
-        def look(self, *, closely: bool = False) -> tuple[Reading, tuple[ProcessReading, ...]]:
-            started = time.thread_time()
-            while time.thread_time() - started < 0.03:
-                pass
-            return super().look(closely=closely)
+def test_a_command_that_somebody_else_acts_on_delays_nobody(guard_of: Callable[..., Guard]) -> None:
+    sandbox = Sandbox(Reading(memory=900), exact=900)
+    guard = guard_of(sandbox, ResourceLimits(memory=700))
+    closing, closed = _thread.allocate_lock(), _thread.allocate_lock()
+    closing.acquire()
+    closed.acquire()
 
-    guard = guard_of(Slow(Reading()), ResourceLimits(memory=700))
+    def close() -> None:
+        with guard._lock:
+            closing.release()
+            closed.acquire()
+        closing.release()
 
-    guard.look(1.0)
-    assert guard.due == pytest.approx(1.1)
-    guard.look(1.1)
-    assert guard.due == pytest.approx(2.1)
+    _thread.start_new_thread(close, ())
+    assert closing.acquire(timeout=60)
+    guard.look(1.0)  # would wait for ever
+
+    assert sandbox.done == []
+    assert 1.0 < guard.due < 1.1
+    closed.release()
+    assert closing.acquire(timeout=60)
+    guard.look(guard.due)
+    assert sandbox.done == ["kill"]
 
 
 def test_silence_counts_from_the_last_output(guard_of: Callable[..., Guard]) -> None:

@@ -7,7 +7,7 @@ import os
 import select
 import time
 
-from _bldr_launcher import channel
+from _bldr_launcher import channel, wire
 from bldr.errors import BldrError, InvalidCommandError, SandboxLostError, SandboxSetupError, TimeLimitError
 from bldr.model.value import replace
 from bldr.sandbox.linux.launcher import await_ready, end_process
@@ -87,6 +87,7 @@ class LinuxSandbox:
         self._traced = traced
         self._recording = -1  # descriptor of what the tracer wrote
         self._counts: tuple[int, ...] = ()
+        self._refusals = -1  # descriptor of what init writes of refused calls
         self.gateway = gateway
         self._facts = Facts()
         self._pidfd = -1
@@ -176,6 +177,10 @@ class LinuxSandbox:
             self._hand_over(self.gateway, items, fds)
             items, fds = self._next_report(until)
             kind = items[0] if items else b""
+        if kind == b"refusals" and len(fds) == 1:
+            (self._refusals,) = fds
+            items, fds = self._next_report(until)
+            kind = items[0] if items else b""
         if kind == b"started" and fds:
             self._pidfd, *rest = fds
             self.terminal_fd, *fds = rest or [-1]
@@ -246,10 +251,9 @@ class LinuxSandbox:
         items, fds = report
         for fd in fds:
             os.close(fd)
-        if items and items[0] == b"exited" and len(items) % 5 == 0 and len(items) >= 10:
+        if items and items[0] == b"exited" and len(items) == 10:
             try:
-                status, user, system, peak, blocks_in, blocks_out, switches, started, left = map(int, items[1:10])
-                refusals = _refusals(items[10:])
+                status, user, system, peak, blocks_in, blocks_out, switches, started, left = map(int, items[1:])
             except ValueError as error:
                 raise SandboxLostError(f"init broke the protocol: {error}") from error
             self._facts.ended_clean = True
@@ -264,7 +268,6 @@ class LinuxSandbox:
                 processes=started if started >= 0 else None,
                 context_switches=switches,
                 left=left,
-                refusals=refusals,
             )
         elif not items and (self._killed or self._is_out_of_memory()):
             self._ended = Ended(None)
@@ -274,6 +277,8 @@ class LinuxSandbox:
             raise SandboxLostError("the sandbox was ended from outside while the command ran")
         if self._meter is not None:
             self._ended = replace(self._ended, reading=self._meter.look()[0])
+        if self._refusals >= 0:
+            self._ended = replace(self._ended, refusals=_read_refusals(self._refusals))
         return self._ended
 
     def _is_out_of_memory(self) -> bool:
@@ -320,7 +325,8 @@ class LinuxSandbox:
             os.close(alarm)
         terminal, self.terminal_fd = self.terminal_fd, -1
         recording, self._recording = self._recording, -1
-        for fd in (terminal, recording):
+        refusals, self._refusals = self._refusals, -1
+        for fd in (terminal, recording, refusals):
             if fd >= 0:
                 os.close(fd)
 
@@ -375,8 +381,20 @@ class LinuxSandbox:
         return self._notes(self._facts) + (lost if self.gateway is not None and self.gateway.was_lost else ())
 
 
+def _read_refusals(record: int) -> tuple[Refusal, ...]:
+    """Read what init has written of refused calls: kind, how often, milliseconds, process, arguments between NULs.
+
+    Raises:
+        SandboxLostError: It is something else.
+    """
+    data = os.pread(record, wire.LARGEST_INLINE, 0)
+    try:
+        return _refusals(wire.unpack(data) if data else [])
+    except ValueError as error:
+        raise SandboxLostError(f"init broke the protocol: {error}") from error
+
+
 def _refusals(items: list[bytes]) -> tuple[Refusal, ...]:
-    """Read what init says of refused calls: kind, how often, milliseconds, process, arguments between NULs."""
     found = []
     for place in range(0, len(items), 5):
         kind, count, milliseconds, pid, words = items[place : place + 5]
