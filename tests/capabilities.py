@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import socket
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -27,6 +29,7 @@ __all__ = ["PROBES", "UNPRIVILEGED_ID", "Capabilities", "UnavailableError"]
 UNPRIVILEGED_ID = 1234
 SYSTEM_PYTHON = "/usr/bin/python3"
 
+AF_ALG, AF_VSOCK = 38, 40  # <bits/socket.h>
 CHILD = Path(__file__).with_name("capability_child.py")
 
 
@@ -143,6 +146,104 @@ def pkg_config() -> None:
     if not shutil.which("pkg-config", path="/usr/bin:/bin"):
         raise UnavailableError("there is no pkg-config in /usr/bin")
     run("pkg-config", "--version")
+
+
+def git_daemon() -> None:
+    """Debian has it in the package of git, others in one of their own."""
+    found = Path(run("git", "--exec-path").strip(), "git-daemon")
+    if not os.access(found, os.X_OK):
+        raise UnavailableError(f"there is no {found}")
+
+
+def pip_wheel() -> None:
+    """The pip that the system's Python gives to virtual environments; a sandbox can run it as it lies there."""
+    found = sorted(Path("/usr/share/python-wheels").glob("pip-*.whl"))
+    if not found:
+        raise UnavailableError("there is no pip-*.whl in /usr/share/python-wheels")
+    run(SYSTEM_PYTHON, f"{found[0]}/pip", "--version")
+
+
+def other_device() -> str:
+    """Return a device of the host that no sandbox has."""
+    for path in ("/dev/kmsg", "/dev/fuse", "/dev/kvm", "/dev/console"):
+        if os.path.exists(path):
+            return path
+    raise UnavailableError("none of the usual devices is here")
+
+
+def loopback_name() -> str:
+    """Return a name that the host's resolver leads to the loopback, and that no sandbox knows by itself."""
+    for line in Path("/etc/hosts").read_text(encoding="ascii", errors="replace").splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        for name in names:
+            if (address == "::1" or address.startswith("127.")) and "localhost" not in name and "ip6-" not in name:
+                return name
+    raise UnavailableError("/etc/hosts has no name but localhost for the loopback")
+
+
+def socket_family(number: int) -> Callable[[], None]:
+    """Make the probe for a family of sockets, which a sandbox refuses: only where it is there does that show."""
+
+    def probe() -> None:
+        try:
+            socket.socket(number, socket.SOCK_STREAM if number == AF_VSOCK else socket.SOCK_SEQPACKET).close()
+        except OSError as error:
+            raise UnavailableError(str(error)) from error
+
+    return probe
+
+
+def whiteouts() -> None:
+    """Whoever may write a directory may make a whiteout there (Linux 5.8), unless a container forbids it."""
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            os.mknod(Path(directory, "whiteout"), stat.S_IFCHR, os.makedev(0, 0))
+        except (AttributeError, OSError) as error:
+            raise UnavailableError(f"no whiteout can be made: {error}") from error
+
+
+def user_attributes() -> None:
+    """Files keep attributes, both in /tmp and where large things are made."""
+    for parent in (tempfile.gettempdir(), "/var/tmp"):
+        with tempfile.TemporaryDirectory(dir=parent) as directory:
+            try:
+                os.setxattr(directory, "user.bldr", b"y")
+            except (AttributeError, OSError) as error:
+                raise UnavailableError(f"no attributes in {parent}: {error}") from error
+
+
+def sparse_files() -> None:
+    with tempfile.TemporaryFile() as file:
+        file.seek(8 << 20)
+        file.write(b"tail")
+        file.flush()
+        if os.fstat(file.fileno()).st_blocks * 512 > 1 << 20:
+            raise UnavailableError("a hole takes room on the disk")
+
+
+def int_0x80() -> None:
+    """A 64-bit program can make a call by the entry of 32-bit programs."""
+    with tempfile.TemporaryDirectory() as directory:
+        source, program = Path(directory, "entry.c"), str(Path(directory, "entry"))
+        source.write_text(
+            '#include <unistd.h>\nint main(void) { long a; __asm__ volatile("int $0x80" : "=a"(a) : "a"(20L)'
+            ' : "r8", "r9", "r10", "r11", "memory"); return a != getpid(); }\n',
+            encoding="ascii",
+        )
+        run("cc", str(source), "-o", program)
+        run(program)
+
+
+def header(name: str) -> Callable[[], None]:
+    """Make the probe for a header of the kernel that only some machines have."""
+
+    def probe() -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            source = Path(directory, "header.c")
+            source.write_text(f"#include <{name}>\n", encoding="ascii")
+            run("cc", "-fsyntax-only", str(source))
+
+    return probe
 
 
 def system_node() -> None:
@@ -329,10 +430,21 @@ def apparmor(abi: str, rule: str) -> Callable[[], None]:
     return probe
 
 
+def finds(look: Callable[[], str]) -> Callable[[], None]:
+    """Make the probe for something that a test asks for by itself."""
+
+    def probe() -> None:
+        look()
+
+    return probe
+
+
 PROBES: dict[str, Callable[[], None]] = {
     "apparmor": apparmor("3.0", "capability,"),
     "apparmor-userns": apparmor("4.0", "userns,"),
     "bash": shell("bash"),
+    "call-numbers-aarch64": header("asm-generic/unistd.h"),
+    "call-numbers-x86_64": header("asm/unistd_64.h"),
     "bldr-command": bldr_command,
     "browser": browser,
     "bubblewrap": bubblewrap,
@@ -340,14 +452,18 @@ PROBES: dict[str, Callable[[], None]] = {
     "cgroup-delegated": cgroup_delegated,
     "cgroup-root": cgroup_root,
     "cgroup-undelegated": cgroup_undelegated,
+    "crypto-sockets": socket_family(AF_ALG),
     "dbus-daemon": dbus_daemon,
     "fish": shell("fish"),
+    "git-daemon": git_daemon,
     "gnu-time": gnu_time,
     "guest-disk": guest_disk,
     "idmapped-mounts": kernel("idmapped-mounts"),
+    "int-0x80": int_0x80,
     "java": java,
     "kernel-headers": kernel_headers,
     "landlock": kernel("landlock"),
+    **{f"landlock-abi-{version}": kernel(f"landlock-abi-{version}") for version in range(3, 8)},
     "landlock-network": kernel("landlock-network"),
     "landlock-scopes": kernel("landlock-scopes"),
     "landlock-truncate": kernel("landlock-truncate"),
@@ -356,11 +472,15 @@ PROBES: dict[str, Callable[[], None]] = {
     "layout-ro": cgroup_layout("ro"),
     "layout-v1": cgroup_layout("v1"),
     "limiting-cgroup": limiting_cgroup,
+    "loopback-name": finds(loopback_name),
     "much-time": much_time,
     "network-registry": network_registry,
     "npm": npm,
     "npm-registry": npm_registry,
+    "other-device": finds(other_device),
+    "overlay-in-memory": kernel("overlay-in-memory"),
     "overlay-in-userns": kernel("overlay-in-userns"),
+    "pip-wheel": pip_wheel,
     "pkg-config": pkg_config,
     "pressure": pressure,
     "proc-mount": kernel("proc-mount"),
@@ -368,19 +488,26 @@ PROBES: dict[str, Callable[[], None]] = {
     "root": root,
     "rust": rust,
     "source-package": source_package,
+    "sparse-files": sparse_files,
     "strace": strace,
     "system-curl": system_program("curl", "--version"),
     "system-git": system_program("git", "--version"),
     "system-go": system_program("go", "version"),
     "system-node": system_node,
+    "system-npm": system_program("npm", "--version"),
+    "system-openssl": system_program("openssl", "version"),
     "system-python": system_python,
     "system-wget": system_program("wget", "--version"),
     "terminal": terminal,
     "throwaway-kernel": throwaway_kernel,
     "unprivileged-user": unprivileged_user,
+    "user-attributes": user_attributes,
     "user-namespaces": kernel("user-namespaces"),
+    "vm-sockets": socket_family(AF_VSOCK),
+    "whiteouts": whiteouts,
     "without-landlock": kernel("without-landlock"),
     "without-mount-setattr": kernel("without-mount-setattr"),
+    "without-overlay-in-userns": kernel("without-overlay-in-userns"),
     "zsh": shell("zsh"),
 }
 

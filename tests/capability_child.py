@@ -102,6 +102,21 @@ def overlay_in_userns(directory):
     write(f"{directory}/merged/file", "there")
 
 
+def overlay_in_memory(directory):
+    """Overlayfs notes what it needs in attributes of the layer; a tmpfs keeps those of users since Linux 6.6."""
+    overlay_in_userns(directory)
+    os.setxattr(f"{directory}/upper", "user.bldr", b"y")
+
+
+def without_overlay_in_userns(directory):
+    """Linux 5.11 was the first one to let users mount overlays."""
+    try:
+        overlay_in_userns(directory)
+    except PermissionError:
+        return
+    raise OSError(0, "the kernel lets users mount overlays")
+
+
 def without_mount_setattr(directory):
     try:
         call("NR_MOUNT_SETATTR", long(NR_MOUNT_SETATTR), long(-1), b"", long(0), None, long(0))
@@ -124,10 +139,14 @@ def landlock_abi():
     return call("NR_LANDLOCK_CREATE_RULESET", number, None, long(0), long(LANDLOCK_CREATE_RULESET_VERSION))
 
 
-def landlock_network(directory):
-    """Rules for TCP came with the fourth version."""
-    if landlock_abi() < 4:
-        raise OSError(0, f"Landlock here is of version {landlock_abi()}")
+def landlock_of(version):
+    """Make the trial of whether Landlock is of a version or a later one; rules for TCP came with the fourth."""
+
+    def trial(directory):
+        if landlock_abi() < version:
+            raise OSError(0, f"Landlock here is of version {landlock_abi()}")
+
+    return trial
 
 
 def idmapped_mounts(directory):
@@ -205,12 +224,15 @@ def main():
         "landlock": landlock,
         "landlock-scopes": landlock_scopes,
         "landlock-truncate": landlock_truncate,
-        "landlock-network": landlock_network,
+        **{f"landlock-abi-{version}": landlock_of(version) for version in range(3, 8)},
+        "landlock-network": landlock_of(4),
+        "overlay-in-memory": overlay_in_memory,
         "overlay-in-userns": overlay_in_userns,
         "proc-mount": proc_mount,
         "user-namespaces": user_namespaces,
         "without-landlock": without_landlock,
         "without-mount-setattr": without_mount_setattr,
+        "without-overlay-in-userns": without_overlay_in_userns,
     }[sys.argv[1]]
     with tempfile.TemporaryDirectory(prefix="bldr-probe.") as directory:
         # The trial has a process of its own: what it changes ends with it, and the directory can be removed here.

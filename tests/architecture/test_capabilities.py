@@ -97,3 +97,17 @@ def test_a_capability_without_a_probe_is_an_error_of_the_test(suite: Path) -> No
 
     assert done.returncode != 0
     assert "test_misspelled needs 'luck'" in done.stdout + done.stderr
+
+
+def test_a_test_is_skipped_by_a_probe_only() -> None:
+    """Whoever skips inside of a test cannot be made to run where that counts (``--require``)."""
+    by_probe = {"tests/conftest.py", "tests/docs/test_commands.py"}
+    words = ("pytest.skip(", "mark.skip", "importorskip", "pytest.xfail", "mark.xfail")
+
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("*.py")
+        if path != Path(__file__) and any(word in path.read_text(encoding="utf-8") for word in words)
+    }
+
+    assert found == by_probe

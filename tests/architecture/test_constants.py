@@ -343,13 +343,14 @@ def numbers_of(machine: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("machine", "header"), [("aarch64", "asm-generic/unistd.h"), ("x86_64", "asm/unistd_64.h")], ids=str
+    ("machine", "header"),
+    [
+        pytest.param("aarch64", "asm-generic/unistd.h", marks=pytest.mark.needs("call-numbers-aarch64")),
+        pytest.param("x86_64", "asm/unistd_64.h", marks=pytest.mark.needs("call-numbers-x86_64")),
+    ],
+    ids=str,
 )
 def test_numbers_of_system_calls_are_those_of_the_header(machine: str, header: str, tmp_path: Path) -> None:
-    there = tmp_path / "there.c"
-    there.write_text(f"#include <{header}>\n", encoding="ascii")
-    if subprocess.run(["cc", "-fsyntax-only", str(there)], check=False, capture_output=True).returncode:
-        pytest.skip(f"the headers of this host are those of another machine: <{header}> is missing")
     expected = numbers_of(machine)
 
     found = evaluate({name: f"__NR_{name}" for name in expected}, header, tmp_path)

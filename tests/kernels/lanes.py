@@ -85,7 +85,7 @@ LANES = (
         chosen=IN_EMULATION,
         patience=900,
     ),
-    Lane("uml-5.10-root", "uml-5.10", needs=(*BASIC, *AS_ROOT, "without-mount-setattr", "without-landlock")),
+    Lane("uml-5.10-root", "uml-5.10", needs=(*BASIC, *AS_ROOT, "without-landlock", "without-mount-setattr")),
     Lane(
         "uml-6.1-root",
         "uml-6.1",

@@ -28,6 +28,7 @@ from bldr import (
 from bldr.sandbox.linux.gateway import Gateway
 from bldr.sandbox.linux.launcher import Launcher
 from bldr.sandbox.select import lower_backend_for
+from tests.capabilities import loopback_name
 from tests.far_hosts import datagram_echo, http_files, stream_server
 from tests.processes import BOUND, Witness, children, descriptors, specification, until
 
@@ -227,19 +228,10 @@ def test_what_the_resolver_of_the_host_says_counts(launcher: Launcher) -> None:
     assert "it is not allowed" not in result.denials[0].message
 
 
-def name_of_this_machine() -> str:
-    """A name that the host's resolver leads to the loopback, and that the sandbox does not know by itself."""
-    for line in Path("/etc/hosts").read_text(encoding="ascii", errors="replace").splitlines():
-        address, *names = line.partition("#")[0].split() or [""]
-        for name in names:
-            if (address == "::1" or address.startswith("127.")) and "localhost" not in name and "ip6-" not in name:
-                return name
-    pytest.skip("no name but localhost leads to the loopback here")
-
-
+@pytest.mark.needs("loopback-name")
 def test_a_name_that_leads_to_this_machine_is_not_followed(launcher: Launcher) -> None:
     """As after DNS rebinding: the name is allowed, and its address is a service that only this machine can reach."""
-    name = name_of_this_machine()
+    name = loopback_name()
     with stream_server(echo) as port:
         result = run(launcher, [f"{name}:{port}"], f"print(failure(ask, '{name}', {port}))")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.capabilities import other_device
 
 pytestmark = pytest.mark.needs("user-namespaces")
 
@@ -155,13 +156,10 @@ def test_python_misses_a_file_and_a_variable(fail: Run, place: Path, environment
     ]
 
 
-@pytest.mark.needs("system-node", "npm")
+@pytest.mark.needs("system-node", "system-npm")
 def test_npm_misses_a_file(fail: Run, place: Path) -> None:
     script = {"name": "x", "version": "1.0.0", "scripts": {"build": f"cat {place}/hidden/data.txt"}}
     (place / "src" / "package.json").write_text(json.dumps(script), "ascii")
-    npm = Path(os.path.realpath("/usr/bin/npm"))
-    if not npm.exists():
-        pytest.skip("npm lies elsewhere on this host")
 
     status, said = fail("/usr/bin/npm", "run", "build", options=("-e", f"HOME={place}/out"))
 
@@ -191,10 +189,9 @@ def test_pkg_config_misses_a_package(fail: Run, place: Path, environment: dict[s
     assert said[:2] == [f"likely cause: @/hidden/foo.pc {NOT_SHOWN}", "hint: to allow it: -i @/hidden/foo.pc"]
 
 
+@pytest.mark.needs("other-device")
 def test_a_device_is_missing(fail: Run) -> None:
-    device = next((path for path in ("/dev/kmsg", "/dev/fuse", "/dev/kvm", "/dev/console") if os.path.exists(path)), "")
-    if not device:
-        pytest.skip("this host has no other devices, either")
+    device = other_device()
 
     _, said = fail("cat", device)
 

@@ -318,11 +318,9 @@ def test_a_storm_of_signals_loses_nothing(trace: Callable[..., ExecutionResult],
     assert len([event for event in events(result, "read") if "/storm-" in event.subject]) == 3000
 
 
-@pytest.mark.needs("c-compiler")
+@pytest.mark.needs("int-0x80")
 def test_a_32_bit_program_cannot_get_round_the_tracer(trace: Callable[..., ExecutionResult], project: Path) -> None:
     """It sees a kernel without any system call; here a 64-bit program makes a call by the 32-bit entry."""
-    if os.uname().machine != "x86_64":
-        pytest.skip("other machines have no int 0x80")
     code = """
         #include <stdio.h>
         int main(void) {

@@ -116,14 +116,13 @@ def test_a_blob_of_another_size_is_replaced_by_the_right_one(store: ContentStore
     assert store.read(digest) == b"content"
 
 
+@pytest.mark.needs("sparse-files")
 def test_holes_stay_holes_on_the_way_in_and_out(store: ContentStore, tmp_path: Path) -> None:
     with (tmp_path / "sparse").open("wb") as file:
         file.write(b"head")
         file.seek(8 << 20)
         file.write(b"tail")
         file.truncate(16 << 20)
-    if os.stat(tmp_path / "sparse").st_blocks * 512 > 1 << 20:
-        pytest.skip("this file system has no holes")
     digest = put_file(store, tmp_path / "sparse")
     fd = os.open(tmp_path / "back", os.O_RDWR | os.O_CREAT, 0o600)
     store.copy_out(digest, fd)
