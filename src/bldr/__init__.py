@@ -93,6 +93,7 @@ __all__ = [
     "InvalidCommandError",
     "InvalidLimitError",
     "InvalidPathError",
+    "LearnError",
     "LimitReachedError",
     "NetworkPolicy",
     "NotCacheableError",

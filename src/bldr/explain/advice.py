@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 
-from bldr.model.paths import components
+from bldr.model.paths import components, is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from bldr.explain.host import Host
     from bldr.model.spec import SandboxSpec
 
-__all__ = ["allow_host", "allow_read", "allow_variable", "allow_write", "nearest", "warning_about"]
+__all__ = ["allow_host", "allow_read", "allow_variable", "allow_write", "holds_secrets", "nearest", "warning_about"]
 
 _SECRETS = (
     ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".config/gh", ".config/gcloud", ".azure", ".netrc", ".npmrc",
@@ -80,6 +81,19 @@ def warning_about(path: str, home: str) -> str:
             if any(inside == one or inside.startswith(one + "/") for one in _SECRETS):
                 return "it may hold secrets: whatever the command runs could read it"
     return ""
+
+
+def holds_secrets(directory: str, host: Host) -> bool:
+    """Whether a directory is, holds or lies in a place of secrets; below its own names only homes are looked through."""
+    if warning_about(directory, host.home):
+        return True
+    if host.home and any(is_within(f"{host.home}/{one}", directory) for one in _SECRETS):
+        return True
+    try:
+        names = host.names_in(directory)
+    except OSError:
+        return False
+    return any(warning_about(f"{directory}/{name}", host.home) for name in names)
 
 
 def _option(path: str) -> str:
