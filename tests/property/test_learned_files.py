@@ -67,12 +67,20 @@ def test_no_secret_is_shown_without_a_warning(case: tuple[FakeHost, Observation,
 
     spec = Learned(("x",), WORK, files).spec()
     warned = [path for path, _ in files.warnings]
-    secrets = [path for path in host.files if warning_about(path, HOME) and not is_within(path, '/opt') and not is_within(path, '/usr')]
+    secrets = [
+        path
+        for path in host.files
+        if warning_about(path, HOME) and not is_within(path, "/opt") and not is_within(path, "/usr")
+    ]
     shown = [path for path in secrets if spec.access(path) != Access.NONE]
     unwarned = [path for path in shown if not any(is_within(path, one) for one in warned)]
     beside = [path for path in unwarned if path in seen.reads]
     assert beside == []
-    roots = [one for one in (*files.inputs, *files.overlays, *files.outputs) if any(is_within(path, one) for path in unwarned)]
+    roots = [
+        one
+        for one in (*files.inputs, *files.overlays, *files.outputs)
+        if any(is_within(path, one) for path in unwarned)
+    ]
     assert [one for one in roots if not any(is_within(path, one) for path in warned)] == []
 
 
@@ -83,4 +91,8 @@ def test_nothing_beside_what_was_read_is_shown_of_a_place_of_secrets(case: tuple
     files = learn_files(seen, place, host)
 
     broad = [path for path in files.inputs if host.is_directory(path) and is_within(path, HOME)]
-    assert [one for one in broad if not is_within(one, WORK) and any(is_within(f"{HOME}/{name}", one) for name in (".ssh", ".aws"))] == []
+    assert [
+        one
+        for one in broad
+        if not is_within(one, WORK) and any(is_within(f"{HOME}/{name}", one) for name in (".ssh", ".aws"))
+    ] == []

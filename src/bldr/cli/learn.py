@@ -103,9 +103,7 @@ class _Lesson:
         finds = self._parsed.given("any-host")
         for _ in range(_MOST_ROUNDS if finds else 1):
             hosts = self._hosts or ([_NOBODY] if finds else [])
-            spec = watching_spec(
-                self._workspaces, watched_environment(self._caller), hosts=hosts, limits=self._limits
-            )
+            spec = watching_spec(self._workspaces, watched_environment(self._caller), hosts=hosts, limits=self._limits)
             watched = try_in(spec, lambda executor: self._start(executor, proof=False))
             asked = _refused_hosts(watched.result)
             new = [one for one in asked if one not in self._hosts]
@@ -154,7 +152,7 @@ class _Lesson:
         """Prove it, and take away what is not used."""
         from tempfile import TemporaryDirectory
 
-        with TemporaryDirectory(prefix="bldr-learn-", dir=os.environ.get("TMPDIR") or "/var/tmp") as scratch:  # noqa: S108
+        with TemporaryDirectory(prefix="bldr-learn-", dir=os.environ.get("TMPDIR") or "/var/tmp") as scratch:
             return prove(
                 learned,
                 watched,
@@ -227,7 +225,9 @@ def _given(parsed: Parsed, environment: Mapping[str, str]) -> Iterator[tuple[str
     for text in parsed.all("env"):
         name, equals, content = text.partition("=")
         if not equals and name not in environment:
-            raise UsageError(f"-e {name}: the caller has no variable {name!r}", hint=f"give it a value: -e {name}=VALUE")
+            raise UsageError(
+                f"-e {name}: the caller has no variable {name!r}", hint=f"give it a value: -e {name}=VALUE"
+            )
         yield name, content if equals else environment[name]
 
 
@@ -266,4 +266,3 @@ def _write(path: str, text: str, *, force: bool) -> None:
         raise LearnError(
             f"{path!r} cannot be written: {error.strerror}", code="learn.file-unwritable", hint="write another file"
         ) from error
-

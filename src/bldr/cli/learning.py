@@ -25,10 +25,10 @@ def learn_verb(limits: Iterable[Option], common: Iterable[Option]) -> Verb:
         summary="watch a command, and write the smallest spec that suffices for it",
         usage=("bldr learn [OPTIONS] [--] COMMAND [ARGUMENT...]",),
         description=(
-            "Run one command with the whole host visible and nothing of it writable but the workspace, in a private layer"
-            " that is dropped afterwards. From what it read, wrote, executed and reached follows what it has to be allowed;"
-            " that is printed as a command line, a Python program or a target of a Builderfile. The command's own output"
-            " goes to standard error."
+            "Run one command with the whole host visible and nothing of it writable but the workspace, in a private"
+            " layer that is dropped afterwards. From what it read, wrote, executed and reached follows what it has to"
+            " be allowed; that is printed as a command line, a Python program or a target of a Builderfile. The"
+            " command's own output goes to standard error."
         ),
         options=(
             Option(
@@ -38,7 +38,9 @@ def learn_verb(limits: Iterable[Option], common: Iterable[Option]) -> Verb:
                 group="Result",
                 choices=("command-line", "python", "builderfile"),
             ),
-            Option("write", "write it to FILE, which must not be there", metavar="FILE", group="Result", completes="file"),
+            Option(
+                "write", "write it to FILE, which must not be there", metavar="FILE", group="Result", completes="file"
+            ),
             Option("force", "overwrite that file", group="Result"),
             Option(
                 "tighten",

@@ -546,7 +546,21 @@ HELP = Verb(
     description="Show the page of a verb, or the list of verbs.",
     options=(_HELP_OPTION,),
     takes=WORDS,
-    words=("run", "shell", "plan", "try", "learn", "explain", "doctor", "audit", "query", "fmt", "cache", "completion", "help"),
+    words=(
+        "run",
+        "shell",
+        "plan",
+        "try",
+        "learn",
+        "explain",
+        "doctor",
+        "audit",
+        "query",
+        "fmt",
+        "cache",
+        "completion",
+        "help",
+    ),
 )
 
 VERBS = (RUN, SHELL, PLAN, TRY, LEARN, EXPLAIN, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)

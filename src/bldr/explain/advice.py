@@ -84,7 +84,7 @@ def warning_about(path: str, home: str) -> str:
 
 
 def holds_secrets(directory: str, host: Host) -> bool:
-    """Whether a directory is, holds or lies in a place of secrets; below its own names only homes are looked through."""
+    """Whether a directory is, holds or lies in a place of secrets, or has a name in it that looks like one."""
     if warning_about(directory, host.home):
         return True
     if host.home and any(is_within(f"{host.home}/{one}", directory) for one in _SECRETS):

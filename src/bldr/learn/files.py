@@ -33,7 +33,7 @@ _IN_PASSING = ("/etc/locale.alias", "/etc/ld.so.preload", "/etc/inputrc", "/etc/
 _OF_THE_SYSTEM = ("/usr", "/opt", "/nix", "/gnu", "/snap", "/var/lib")
 _INSTALLED = ("node_modules", "site-packages", "dist-packages", ".git")  # certificates of packages are no secrets
 _MOST_SEARCHED = 20_000  # names in directories that are searched for secrets
-DEFAULT_TEMP = "/tmp"  # noqa: S108  the one that every sandbox has
+DEFAULT_TEMP = "/tmp"
 
 
 @value
@@ -161,9 +161,10 @@ def _workspace_inputs(
 
     above: set[str] = set()
     for path in used:
-        while path not in place.workspaces and within_any(path, place.workspaces):
-            path = parent(path)
-            above.add(path)
+        step = path
+        while step not in place.workspaces and within_any(step, place.workspaces):
+            step = parent(step)
+            above.add(step)
     whole = {one for one in above if is_whole(one)}
     empty = {one for one in directories if not within_any(one, writable) and host.has(one) and not _names(one, host)}
     return outermost({*used, *whole, *empty})

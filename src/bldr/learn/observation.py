@@ -1,4 +1,4 @@
-"""What a traced command needed of the host, sorted by what it means for a spec. Pure but for the links it asks about."""
+"""What a traced command needed of the host, by what it means for a spec. Pure but for questions about links."""
 
 from __future__ import annotations
 

@@ -103,7 +103,9 @@ def as_builderfile(learned: Learned) -> str:
         )
     outside = [one for one in files.outputs if not is_within(one, folder) or one == folder]
     if outside:
-        raise _unspeakable(f"the output {outside[0]} lies not below {folder}", "run bldr learn in the folder above both")
+        raise _unspeakable(
+            f"the output {outside[0]} lies not below {folder}", "run bldr learn in the folder above both"
+        )
     secrets = [one.name for one in learned.variables if one.secret]
     if secrets:
         raise _unspeakable(f"the variable {secrets[0]} looks like a secret", "read it from a file that is an input")

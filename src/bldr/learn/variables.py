@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from bldr.model.environment import EnvSet
 from bldr.model.paths import is_within
@@ -46,24 +45,22 @@ _USUAL = {
     " GIT_COMMITTER_NAME GIT_CONFIG_GLOBAL",
 }
 # What says who or where the caller is, or what a shell keeps for itself; the sandbox has its own, or none.
-_NEVER = frozenset(
-    "_ COLORTERM COLUMNS DISPLAY EDITOR HISTFILE HOSTNAME LANG LANGUAGE LESSOPEN LINES LOGNAME LS_COLORS MAIL OLDPWD"
-    " PAGER PS1 PS2 PWD SHELL SHLVL SSH_AUTH_SOCK SSH_CLIENT SSH_CONNECTION SSH_TTY TEMP TERM TMP TMPDIR TZ USER"
-    " USERNAME VISUAL WAYLAND_DISPLAY XAUTHORITY GPG_AGENT_INFO DBUS_SESSION_BUS_ADDRESS INVOCATION_ID JOURNAL_STREAM"
-    " LS_OPTIONS HOME PATH DEBIAN_FRONTEND XDG_RUNTIME_DIR XDG_SESSION_ID".split()
-)
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_KEY|(?:^|_)(?:PAT|PWD|AUTH)$")
-_NAMED = re.compile(
-    rb"""\$\{?\(?([A-Za-z_]\w*)                                 # $NAME ${NAME $(NAME
+_NEVER = frozenset((
+    "COLORTERM", "COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "DEBIAN_FRONTEND", "DISPLAY", "EDITOR", "GPG_AGENT_INFO",
+    "HISTFILE", "HOME", "HOSTNAME", "INVOCATION_ID", "JOURNAL_STREAM", "LANG", "LANGUAGE", "LESSOPEN", "LINES",
+    "LOGNAME", "LS_COLORS", "LS_OPTIONS", "MAIL", "OLDPWD", "PAGER", "PATH", "PS1", "PS2", "PWD", "SHELL",
+    "SHLVL", "SSH_AUTH_SOCK", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TEMP", "TERM", "TMP", "TMPDIR", "TZ",
+    "USER", "USERNAME", "VISUAL", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "XDG_SESSION_ID", "_",
+))  # fmt: skip
+_CONFIDENTIAL = r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_KEY|(?:^|_)(?:PAT|PWD|AUTH)$"
+_NAMED = rb"""\$\{?\(?([A-Za-z_]\w*)                                 # $NAME ${NAME $(NAME
     |environ(?:\.get\(|\[)\s*[rb]?["'](\w+)                     # Python
     |getenv\(\s*["'](\w+)                                       # C, PHP, Python
     |process\.env\.(\w+) |process\.env\[\s*["'](\w+)            # JavaScript
     |ENV\[\s*["'](\w+) |ENV\.fetch\(\s*["'](\w+)                # Ruby
     |ENV\{(\w+)\}                                               # CMake, Perl
     |(?:env|option_env)!\(\s*"(\w+)                             # Rust
-    """,
-    re.VERBOSE,
-)
+    """
 
 
 @value
@@ -84,12 +81,15 @@ class Variable:
 
 
 def watched_environment(caller: Mapping[str, str]) -> dict[str, str]:
-    """Return what a command gets that is watched: the caller's variables, with the sandbox's own ones where it has them."""
+    """Return what a command gets that is watched: the caller's variables, but for the sandbox's own."""
     usual = dict(EnvSet.hermetic().items())
     kept = {
         name: text
         for name, text in caller.items()
-        if name not in usual and not name.startswith(("LC_", "XDG_RUNTIME", "BUILDER_HERMETIC")) and name and "=" not in name
+        if name not in usual
+        and not name.startswith(("LC_", "XDG_RUNTIME", "BUILDER_HERMETIC"))
+        and name
+        and "=" not in name
     }
     return kept | usual | {name: caller[name] for name in ("HOME", "PATH") if caller.get(name)}
 
@@ -111,10 +111,12 @@ def learn_variables(
         given: Variables that are wanted in any case.
         workspaces: Where it worked.
     """
+    from re import search as search_for
+
     found: dict[str, Variable] = {}
 
     def add(name: str, content: str, why: str) -> None:
-        found.setdefault(name, Variable(name, content, why, bool(_SECRET.search(name.upper()))))
+        found.setdefault(name, Variable(name, content, why, bool(search_for(_CONFIDENTIAL, name.upper()))))
 
     for name in given:
         if name in caller:
@@ -150,9 +152,13 @@ def _usual(programs: Iterable[str]) -> set[str]:
 
 
 def _names_in(texts: Iterable[bytes]) -> set[str]:
+    from re import VERBOSE
+    from re import compile as compiled
+
+    pattern = compiled(_NAMED, VERBOSE)
     found: set[str] = set()
     for text in texts:
-        for match in _NAMED.finditer(text):
+        for match in pattern.finditer(text):
             found.add(match[match.lastindex or 0].decode("ascii", "replace"))
     return found
 

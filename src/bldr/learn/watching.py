@@ -29,7 +29,7 @@ __all__ = ["Watched", "try_in", "watching_spec"]
 
 # Never shown: what every sandbox has for itself; temps; and the sockets of daemons, which would do as they are told.
 _HIDDEN = frozenset(["proc", "sys", "dev", "tmp", "run", "lost+found"])
-TEMPS = (DEFAULT_TEMP, "/var/tmp")  # noqa: S108  those that programs know
+TEMPS = (DEFAULT_TEMP, "/var/tmp")
 
 
 @value
@@ -54,7 +54,7 @@ def watching_spec(
     variables: Mapping[str, str],
     *,
     hosts: Iterable[str] = (),
-    limits: ResourceLimits = ResourceLimits(),
+    limits: ResourceLimits | None = None,
 ) -> SandboxSpec:
     """Return a spec that shows the whole host, lets nothing of it be written, and keeps what is written for itself.
 
@@ -79,7 +79,7 @@ def watching_spec(
         builder.env(name, content)
     if hosts:
         builder.with_network(NetworkPolicy.allow_hosts(hosts))
-    return builder.default_home().with_limits(ResourceLimits.hermetic().merge(limits)).build()
+    return builder.default_home().with_limits(ResourceLimits.hermetic().merge(limits or ResourceLimits())).build()
 
 
 def _shown() -> Iterator[str]:
@@ -109,8 +109,9 @@ def try_in(spec: SandboxSpec, start: Start, *, trees: Mapping[str, str] | None =
         LearnError: The trace is not whole.
         BldrError: It cannot be run here.
     """
+    changes: tuple[Change, ...] = ()
     if not spec.overlays:
-        result, changes = start(HermeticExecutor.create(spec)), ()
+        result = start(HermeticExecutor.create(spec))
     else:
         with Trial(spec) as trial:
             result = start(trial.executor)

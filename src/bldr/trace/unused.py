@@ -32,8 +32,9 @@ def unused_inputs(trace: Trace, spec: SandboxSpec) -> tuple[str, ...]:
         if event.errno or event.kind in _ELSEWHERE:
             continue
         for path in (event.subject, event.asked, event.target, *event.interpreters):
-            while path.startswith("/") and path not in used:
-                used.add(path)
-                path = path[: path.rindex("/")] or "/" * (path != "/")
+            step = path
+            while step.startswith("/") and step not in used:
+                used.add(step)
+                step = step[: step.rindex("/")] or "/"
     declared = [one.at for one in spec.declarations if one.role == Role.INPUT and not one.origin]
     return tuple(sorted([at for at in declared if at not in used]))

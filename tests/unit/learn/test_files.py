@@ -133,7 +133,9 @@ def test_the_default_temp_is_not_listed_and_another_one_is() -> None:
 
 
 def test_a_file_of_a_package_stands_for_the_package() -> None:
-    host = host_of("a", "/opt/jdk/bin/java", "/opt/jdk/lib/rt.jar", "/usr/local/lib/python3.11/os.py", "/usr/local/bin/x")
+    host = host_of(
+        "a", "/opt/jdk/bin/java", "/opt/jdk/lib/rt.jar", "/usr/local/lib/python3.11/os.py", "/usr/local/bin/x"
+    )
 
     files = learned(host, reads=("/opt/jdk/lib/rt.jar", "/usr/local/lib/python3.11/os.py", "/usr/local/bin/x"))
 
@@ -160,7 +162,9 @@ def test_two_files_of_a_directory_elsewhere_stand_for_it_and_one_does_not() -> N
 def test_a_directory_with_secrets_is_never_shown_for_its_files() -> None:
     host = host_of("/home/me/.ssh/config", "/home/me/.ssh/known_hosts", "/home/me/.gitconfig", "/home/me/.profile")
 
-    files = learned(host, reads=("/home/me/.ssh/config", "/home/me/.ssh/known_hosts", "/home/me/.gitconfig", "/home/me/.profile"))
+    files = learned(
+        host, reads=("/home/me/.ssh/config", "/home/me/.ssh/known_hosts", "/home/me/.gitconfig", "/home/me/.profile")
+    )
 
     assert files.inputs == (
         "/home/me/.gitconfig",

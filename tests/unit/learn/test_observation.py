@@ -29,9 +29,9 @@ def test_reads_looks_and_listings_are_told_apart() -> None:
 
 
 def test_what_the_command_made_itself_is_no_read() -> None:
-    assert seen(
-        TraceEvent("write", "/w/o", "/w/o"), TraceEvent("read", "/w/o", "/w/o", entry="file", own=True)
-    ) == {"changes": ("/w/o",)}
+    assert seen(TraceEvent("write", "/w/o", "/w/o"), TraceEvent("read", "/w/o", "/w/o", entry="file", own=True)) == {
+        "changes": ("/w/o",)
+    }
 
 
 def test_a_link_on_the_way_is_noted() -> None:

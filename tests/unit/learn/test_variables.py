@@ -5,8 +5,10 @@ from __future__ import annotations
 from bldr.learn.observation import Observation
 from bldr.learn.variables import learn_variables, watched_environment
 
+NOTHING = Observation()
 
-def names(caller: dict[str, str], seen: Observation = Observation(), *texts: bytes, given: tuple[str, ...] = ()) -> list[str]:
+
+def names(caller: dict[str, str], seen: Observation = NOTHING, *texts: bytes, given: tuple[str, ...] = ()) -> list[str]:
     return [one.name for one in learn_variables(caller, seen, texts, given=given, workspaces=("/w",))]
 
 
@@ -18,7 +20,9 @@ def test_a_variable_that_a_text_names_is_needed() -> None:
 
 
 def test_what_tells_of_the_caller_is_never_needed() -> None:
-    assert names({"USER": "me", "SSH_AUTH_SOCK": "/x/y", "LANG": "de"}, Observation(), b"$USER $SSH_AUTH_SOCK $LANG") == []
+    assert (
+        names({"USER": "me", "SSH_AUTH_SOCK": "/x/y", "LANG": "de"}, Observation(), b"$USER $SSH_AUTH_SOCK $LANG") == []
+    )
 
 
 def test_a_program_looks_at_variables_by_itself() -> None:
