@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         InvalidCommandError,
         InvalidLimitError,
         InvalidPathError,
+        LearnError,
         LimitReachedError,
         NotCacheableError,
         OverlappingPathsError,

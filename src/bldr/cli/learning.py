@@ -10,14 +10,15 @@ if TYPE_CHECKING:
 
 __all__ = ["learn_verb"]
 
+_SHARED = ("env", "allow-host")
 _NOT_HERE = ("silence", "max-children", "fork", "exec", "kill-on-parent-exit")
 
 
-def learn_verb(limits: Iterable[Option], common: Iterable[Option]) -> Verb:
+def learn_verb(shared: Iterable[Option], common: Iterable[Option]) -> Verb:
     """Return the verb.
 
     Args:
-        limits: The options that set limits.
+        shared: The options that make a sandbox, of which it has those for variables, hosts and limits.
         common: Those that every verb has.
     """
     return Verb(
@@ -60,16 +61,8 @@ def learn_verb(limits: Iterable[Option], common: Iterable[Option]) -> Verb:
                 group="Watching",
                 completes="dir",
             ),
-            Option(
-                "env",
-                "set a variable, or name one of the caller's that is needed; which others are is guessed",
-                short="e",
-                metavar="NAME[=VALUE]",
-                group="Watching",
-            ),
-            Option("allow-host", "let connections to HOST out", metavar="HOST[:PORT]", group="Watching"),
             Option("any-host", "let connections to every host out that it asks for, and list them", group="Watching"),
-            *[one for one in limits if one.name not in _NOT_HERE],
+            *[one for one in shared if (one.group == "Limits" and one.name not in _NOT_HERE) or one.name in _SHARED],
             *common,
         ),
         takes=COMMAND,

@@ -352,7 +352,7 @@ TRY = Verb(
     ),
 )
 
-LEARN = learn_verb([one for one in _SANDBOX if one.group == "Limits"], (_QUIET, _HELP_OPTION))
+LEARN = learn_verb(_SANDBOX, (_QUIET, _HELP_OPTION))
 
 DOCTOR = Verb(
     name="doctor",
