@@ -12,13 +12,13 @@ from bldr.cli.run import Interrupts, standard_input, waited
 from bldr.cli.verbs import LEARN
 from bldr.errors import LearnError
 from bldr.explain.host import Host
-from bldr.learn.files import Place, learn_files
+from bldr.learn.files import DEFAULT_TEMP, Place, learn_files
 from bldr.learn.learned import Learned
 from bldr.learn.observation import observe
 from bldr.learn.proving import prove
 from bldr.learn.spelling import FORMATS, spelled
 from bldr.learn.variables import learn_variables, watched_environment
-from bldr.learn.watching import TEMPS, try_in, watching_spec
+from bldr.learn.watching import try_in, watching_spec
 from bldr.model.limits import LIMITS, ResourceLimits
 from bldr.model.paths import is_within, normalize
 
@@ -92,19 +92,30 @@ class _Lesson:
         self._workspaces = _workspaces(parsed, self._cwd)
         self._host = Host(self._caller, self._cwd, self._cwd)
         self._host.home = os.path.realpath(self._host.home) if self._host.home else ""
+        self._temps = (DEFAULT_TEMP, *self._paths("temp"))
         self._hosts = list(parsed.all("allow-host"))
         self._limits, self._limit_options = _limits(parsed)
         given = parsed.last("timeout")
         self._timeout = None if given is None else duration(given, "--timeout")
         self._quiet = parsed.given("quiet")
 
+    def _paths(self, option: str) -> list[str]:
+        return [os.path.realpath(os.path.join(self._cwd, one)) for one in self._parsed.all(option)]
+
     def watch(self) -> tuple[Watched, Observation]:
         """Run the command where it can do no harm; with --any-host again for each host that it asks for."""
         finds = self._parsed.given("any-host")
         for _ in range(_MOST_ROUNDS if finds else 1):
             hosts = self._hosts or ([_NOBODY] if finds else [])
-            spec = watching_spec(self._workspaces, watched_environment(self._caller), hosts=hosts, limits=self._limits)
-            watched = try_in(spec, lambda executor: self._start(executor, proof=False))
+            spec = watching_spec(
+                self._workspaces,
+                watched_environment(self._caller),
+                hosts=hosts,
+                limits=self._limits,
+                inputs=self._paths("input"),
+                temps=self._paths("temp"),
+            )
+            watched = try_in(spec, lambda executor, cwd: self._start(executor, cwd, proof=False), self._cwd)
             asked = _refused_hosts(watched.result)
             new = [one for one in asked if one not in self._hosts]
             if not (finds and new):
@@ -114,12 +125,12 @@ class _Lesson:
             self._hosts += new
         return watched, observe(watched.trace)
 
-    def _start(self, executor: HermeticExecutor, *, proof: bool) -> ExecutionResult:
+    def _start(self, executor: HermeticExecutor, cwd: str, *, proof: bool) -> ExecutionResult:
         """Run the command. Its output goes to standard error: what is learned goes to standard output."""
         with Interrupts() as interrupts:
             session = executor.start(
                 self._parsed.rest,
-                cwd=self._cwd,
+                cwd=cwd,
                 timeout=self._timeout,
                 stdin=None if proof else standard_input(),
                 stdout="discard" if proof else _STDERR,
@@ -133,7 +144,7 @@ class _Lesson:
 
     def learned(self, watched: Watched, seen: Observation) -> Learned:
         """Decide what the spec is."""
-        place = Place(tuple(self._workspaces), TEMPS, watched.directories, self._parsed.given("in-tree"))
+        place = Place(tuple(self._workspaces), self._temps, watched.directories, self._parsed.given("in-tree"))
         files = learn_files(seen, place, self._host)
         named = [one.partition("=")[0] for one in self._parsed.all("env")]
         texts = self._texts(seen)
@@ -156,7 +167,7 @@ class _Lesson:
             return prove(
                 learned,
                 watched,
-                lambda executor: self._start(executor, proof=True),
+                lambda executor, cwd: self._start(executor, cwd, proof=True),
                 self._host,
                 workspaces=self._workspaces,
                 scratch=scratch,
@@ -184,7 +195,7 @@ class _Lesson:
         """Say what the command wanted to write, and was not let."""
         if self._quiet:
             return
-        refused = [path for path in seen.refused if not any(is_within(path, one) for one in TEMPS)]
+        refused = [path for path in seen.refused if not any(is_within(path, one) for one in self._temps)]
         for path in refused[:_MOST_TOLD]:
             say(f"it was not let write {path}: --workspace {os.path.dirname(path)} lets it, in a private layer")
         if len(refused) > _MOST_TOLD:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["learn_verb"]
 
-_SHARED = ("env", "allow-host")
+_SHARED = ("input", "temp", "env", "allow-host")
 _NOT_HERE = ("silence", "max-children", "fork", "exec", "kill-on-parent-exit")
 
 
@@ -18,7 +18,7 @@ def learn_verb(shared: Iterable[Option], common: Iterable[Option]) -> Verb:
     """Return the verb.
 
     Args:
-        shared: The options that make a sandbox, of which it has those for variables, hosts and limits.
+        shared: The options that make a sandbox, of which it has those for files, variables, hosts and limits.
         common: Those that every verb has.
     """
     return Verb(

@@ -91,6 +91,11 @@ class Learned:
             or any(is_within(declaration.at, self.cwd) for declaration in spec.declarations)
         )
 
+    @property
+    def directory(self) -> str:
+        """Where the command starts in the sandbox."""
+        return self.cwd if self.shows_cwd or self.reaches_cwd else "/"
+
     def with_files(self, **changes: object) -> Learned:
         """Return the same with other paths."""
         return replace(self, files=replace(self.files, **changes))

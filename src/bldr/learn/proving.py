@@ -18,11 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bldr.execution.executor import HermeticExecutor
     from bldr.explain.host import Host
     from bldr.learn.learned import Learned
-    from bldr.learn.watching import Watched
-    from bldr.model.result import ExecutionResult
+    from bldr.learn.watching import Start, Watched
 
 __all__ = ["additions", "prove"]
 
@@ -34,7 +32,7 @@ _TAIL = 65536  # bytes of messages that are searched
 def prove(
     learned: Learned,
     seen: Watched,
-    start: Callable[[HermeticExecutor], ExecutionResult],
+    start: Start,
     host: Host,
     *,
     workspaces: Sequence[str],
@@ -89,7 +87,7 @@ def prove(
     )
 
 
-def _try(learned: Learned, start: Callable[[HermeticExecutor], ExecutionResult], scratch: str) -> Watched:
+def _try(learned: Learned, start: Start, scratch: str) -> Watched:
     """Run the command: new outputs are written to scratch directories, those that are there lie under an overlay."""
     elsewhere: dict[str, str] = {}
     for number, path in enumerate(learned.files.outputs):
@@ -98,7 +96,7 @@ def _try(learned: Learned, start: Callable[[HermeticExecutor], ExecutionResult],
             os.makedirs(elsewhere[path])
     spec = learned.spec(elsewhere=elsewhere)
     trees = {inside: there for inside, there in elsewhere.items() if there}
-    return try_in(spec, start, trees=trees)
+    return try_in(spec, start, learned.directory, trees=trees)
 
 
 def _difference(learned: Learned, done: Watched, seen: Watched) -> str:

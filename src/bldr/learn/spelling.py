@@ -80,7 +80,7 @@ def as_python(learned: Learned) -> str:
         "\n".join(head)
         + f"\nspec = (\n    SandboxSpecBuilder.create()\n    .carve()\n    .with_toolchain({files.toolchain!r})\n"
         + f"{chain}\n    .build()\n)\n"
-        + f"HermeticExecutor.create(spec).execute({list(learned.argv)!r}, cwd={_directory(learned)!r}).check()\n"
+        + f"HermeticExecutor.create(spec).execute({list(learned.argv)!r}, cwd={learned.directory!r}).check()\n"
     )
 
 
@@ -147,10 +147,6 @@ def _name(argv: Iterable[str]) -> str:
     words = [os.path.basename(word) for word in argv if not word.startswith("-")]
     name = "".join([letter if letter.isascii() and letter.isalnum() else "-" for letter in words[0]]).strip("-")
     return name or "learned"
-
-
-def _directory(learned: Learned) -> str:
-    return learned.cwd if learned.shows_cwd or learned.reaches_cwd else "/"
 
 
 def _assignment(one: Variable) -> str:

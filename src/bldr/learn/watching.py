@@ -7,10 +7,9 @@ import os
 from bldr.errors import LearnError
 from bldr.execution.executor import HermeticExecutor
 from bldr.execution.trial import Trial
-from bldr.learn.files import DEFAULT_TEMP
 from bldr.model.limits import ResourceLimits
 from bldr.model.network import NetworkPolicy
-from bldr.model.paths import PathSet, is_within, join
+from bldr.model.paths import join
 from bldr.model.spec import SandboxSpecBuilder
 from bldr.model.value import value
 
@@ -23,13 +22,12 @@ if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
     from bldr.model.trace import Trace
 
-    Start = Callable[[HermeticExecutor], ExecutionResult]
+    Start = Callable[[HermeticExecutor, str], ExecutionResult]
 
 __all__ = ["Watched", "try_in", "watching_spec"]
 
 # Never shown: what every sandbox has for itself; temps; and the sockets of daemons, which would do as they are told.
 _HIDDEN = frozenset(["proc", "sys", "dev", "tmp", "run", "lost+found"])
-TEMPS = (DEFAULT_TEMP, "/var/tmp")
 
 
 @value
@@ -55,6 +53,8 @@ def watching_spec(
     *,
     hosts: Iterable[str] = (),
     limits: ResourceLimits | None = None,
+    inputs: Iterable[str] = (),
+    temps: Iterable[str] = (),
 ) -> SandboxSpec:
     """Return a spec that shows the whole host, lets nothing of it be written, and keeps what is written for itself.
 
@@ -66,15 +66,16 @@ def watching_spec(
         variables: The environment.
         hosts: What can be reached.
         limits: In place of the usual ones.
+        inputs: What is shown of what is hidden otherwise: of ``/tmp`` and ``/run``.
+        temps: Further temps.
     """
     builder = SandboxSpecBuilder.create().carve()
-    for path in _shown():
-        hidden = [one for one in TEMPS if is_within(one, path)]
-        builder.input(PathSet.subtree(path) - PathSet.of(hidden) if hidden else path)
+    for path in dict.fromkeys((*_shown(), *inputs)):
+        builder.input(path)
+    for path in temps:
+        builder.temp(path)
     for path in workspaces:
         builder.overlay(path)
-    for path in TEMPS:
-        builder.default_temp(path)
     for name, content in variables.items():
         builder.env(name, content)
     if hosts:
@@ -97,12 +98,13 @@ def _is_usable(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.R_OK)
 
 
-def try_in(spec: SandboxSpec, start: Start, *, trees: Mapping[str, str] | None = None) -> Watched:
+def try_in(spec: SandboxSpec, start: Start, cwd: str, *, trees: Mapping[str, str] | None = None) -> Watched:
     """Run a command in a sandbox whose overlays are dropped.
 
     Args:
         spec: The sandbox.
-        start: Runs the command.
+        start: Runs the command in a directory.
+        cwd: That directory.
         trees: Outputs of which the directory of the host is another one than inside: from inside to host.
 
     Raises:
@@ -111,10 +113,10 @@ def try_in(spec: SandboxSpec, start: Start, *, trees: Mapping[str, str] | None =
     """
     changes: tuple[Change, ...] = ()
     if not spec.overlays:
-        result = start(HermeticExecutor.create(spec))
+        result = start(HermeticExecutor.create(spec), cwd)
     else:
         with Trial(spec) as trial:
-            result = start(trial.executor)
+            result = start(trial.executor, cwd)
             changes = trial.changes()
     if result.trace is None or result.trace.dropped:
         raise LearnError(
