@@ -7,7 +7,7 @@ import os
 from bldr.cli.messages import page, say
 from bldr.cli.options import UsageError, parse
 from bldr.cli.quantities import duration, limit
-from bldr.cli.request import caller_directory
+from bldr.cli.request import caller_directory, split_mapping
 from bldr.cli.run import Interrupts, standard_input, waited
 from bldr.cli.verbs import LEARN
 from bldr.errors import LearnError
@@ -100,7 +100,13 @@ class _Lesson:
         self._quiet = parsed.given("quiet")
 
     def _paths(self, option: str) -> list[str]:
-        return [os.path.realpath(os.path.join(self._cwd, one)) for one in self._parsed.all(option)]
+        found = []
+        for text in self._parsed.all(option):
+            path, at = split_mapping(text) if option == "input" else (text, None)
+            if at is not None:
+                raise UsageError(f"-i {text}: what is watched is shown at its own place", hint=f"-i {path}")
+            found.append(os.path.realpath(os.path.join(self._cwd, path)))
+        return found
 
     def watch(self) -> tuple[Watched, Observation]:
         """Run the command where it can do no harm; with --any-host again for each host that it asks for."""

@@ -263,6 +263,16 @@ def test_a_file_is_not_overwritten_unless_it_is_said(lesson: Lesson) -> None:
     assert "SandboxSpecBuilder" in (lesson.directory / "spec.py").read_text("utf-8")
 
 
+def test_what_is_hidden_otherwise_can_be_shown(lesson: Lesson, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("x\n", "ascii")
+
+    text, _ = lesson.learn("cat", str(tmp_path / "data"), options=("-i", str(tmp_path)))
+    _, said = lesson.learn("cat", "x", options=("-i", f"{tmp_path}:/data"), status=2)
+
+    assert f"-i {tmp_path}/data" in text
+    assert "what is watched is shown at its own place" in said
+
+
 def test_an_unknown_format_is_a_mistake_of_the_command_line(lesson: Lesson) -> None:
     _, said = lesson.learn("true", options=("--format", "xml"), status=2)
 
