@@ -79,7 +79,7 @@ class Files:
 def learn_files(seen: Observation, place: Place, host: Host) -> Files:
     """Decide what a spec has to declare so that the command finds what it found, and can write what it wrote."""
     used = {*seen.reads, *seen.links}
-    used = {path for path in used if path not in (*MADE, *_IN_PASSING) and not _is_temporary(path, place)}
+    used = {path for path in used if path not in (*MADE, *_IN_PASSING) and not _is_temporary(path, place, host)}
     own = {path for path in {*used, *seen.looks} if within_any(path, place.workspaces)}
     outputs, made, overlays = _written(seen.changes, own, place, host)
     writable = (*outputs, *overlays)
@@ -104,8 +104,9 @@ def learn_files(seen: Observation, place: Place, host: Host) -> Files:
     )
 
 
-def _is_temporary(path: str, place: Place) -> bool:
-    return within_any(path, place.temps) and not within_any(path, place.workspaces)
+def _is_temporary(path: str, place: Place, host: Host) -> bool:
+    """Whether a path of a temp is none that was shown there."""
+    return within_any(path, place.temps) and not within_any(path, place.workspaces) and not host.has(path)
 
 
 def _written(
