@@ -22,6 +22,7 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
      │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
      ├─ CommitError                       commit.*    what a trial changed cannot be taken over
+     ├─ LearnError                        learn.*     nothing can be learned of a command, or it cannot be said
      ├─ AuditError                        audit.*     the audit log cannot be written or read
      ├─ ActionError                       action.*    the command ran and did not succeed; ``result`` is set but where
      │                                                a timeout passed before the command was started
@@ -58,6 +59,7 @@ __all__ = [
     "InvalidCommandError",
     "InvalidLimitError",
     "InvalidPathError",
+    "LearnError",
     "LimitReachedError",
     "NotCacheableError",
     "OverlappingPathsError",
@@ -296,6 +298,12 @@ class CommitError(BldrError):
     """What a trial changed cannot be taken over; the tree on the host is as it was."""
 
     code = "commit.failed"
+
+
+class LearnError(BldrError):
+    """Nothing can be learned of a command, or what was learned cannot be proven, said or written."""
+
+    code = "learn.failed"
 
 
 class ActionError(BldrError):

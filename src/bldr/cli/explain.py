@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     import shlex
 
     lines = [f"run {record.name}: {shlex.join(record.argv)}", f"status {record.exit_code}, trace {record.level}", ""]
-    lines += all_lines(record.causes) or ["Nothing is known that the sandbox denied."]
+    lines += all_lines(record.causes, record.unused) if record.causes else ["Nothing is known that the sandbox denied."]
     if record.level != "full":
         lines += ["", "A trace knows more: bldr run --trace full, or --explain-on-failure."]
     page("".join(f"{visible(line)}\n" for line in lines))

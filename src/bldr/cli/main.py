@@ -136,6 +136,10 @@ def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
         from bldr.cli import trial
 
         return trial.main
+    if name == "learn":
+        from bldr.cli import learn
+
+        return learn.main
     if name == "audit":
         from bldr.cli import audit
 

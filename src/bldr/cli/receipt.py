@@ -34,6 +34,8 @@ def render(result: ExecutionResult, *, colours: bool) -> str:
         lines.append("  " + coloured(line, _colour(record), enabled=colours))
     lines += [f"note: {visible(note)}" for note in receipt.notes]
     lines += [f"reached: {visible(one.describe())}" for one in result.hosts]
+    if result.unused_inputs:
+        lines.append(f"declared and not used: {visible(', '.join(result.unused_inputs))}")
     lines.append(_used(result))
     return "".join(f"bldr: {line}\n" for line in lines)
 

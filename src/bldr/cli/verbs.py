@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bldr.cli.learning import learn_verb
 from bldr.cli.options import COMMAND, WORDS, Option, Verb
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "EXPLAIN",
     "FMT",
     "HELP",
+    "LEARN",
     "PLAN",
     "QUERY",
     "RUN",
@@ -350,6 +352,8 @@ TRY = Verb(
     ),
 )
 
+LEARN = learn_verb(_SANDBOX, (_QUIET, _HELP_OPTION))
+
 DOCTOR = Verb(
     name="doctor",
     summary="say what this host can enforce, how it was tried, and how to raise it",
@@ -542,10 +546,24 @@ HELP = Verb(
     description="Show the page of a verb, or the list of verbs.",
     options=(_HELP_OPTION,),
     takes=WORDS,
-    words=("run", "shell", "plan", "try", "explain", "doctor", "audit", "query", "fmt", "cache", "completion", "help"),
+    words=(
+        "run",
+        "shell",
+        "plan",
+        "try",
+        "learn",
+        "explain",
+        "doctor",
+        "audit",
+        "query",
+        "fmt",
+        "cache",
+        "completion",
+        "help",
+    ),
 )
 
-VERBS = (RUN, SHELL, PLAN, TRY, EXPLAIN, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
+VERBS = (RUN, SHELL, PLAN, TRY, LEARN, EXPLAIN, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
 
 
 def verb_named(name: str) -> Verb | None:

@@ -281,12 +281,13 @@ class HermeticExecutor:
                 self._audit.record_late_start(words, seconds)
             raise
 
-    def _interpret(self, recording: Recording, level: str) -> tuple[Trace, tuple[Denial, ...]]:
+    def _interpret(self, recording: Recording, level: str) -> tuple[Trace, tuple[Denial, ...], tuple[str, ...]]:
         from bldr.trace.decode import decode
         from bldr.trace.denials import denials
+        from bldr.trace.unused import unused_inputs
 
         trace = decode(recording, level=level, isolated=self.spec.network.is_hermetic)
-        return trace, denials(trace, self.spec)
+        return trace, denials(trace, self.spec), unused_inputs(trace, self.spec)
 
     def _limited(self, limits: ResourceLimits) -> Backend:
         from bldr.model.value import replace

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bldr.model.trace import Trace
     from bldr.sandbox.protocol import Ended, Meter, Recording, RunningSandbox
 
-    Interpret: TypeAlias = Callable[[Recording], tuple[Trace, tuple[Denial, ...]]]
+    Interpret: TypeAlias = Callable[[Recording], tuple[Trace, tuple[Denial, ...], tuple[str, ...]]]
 
 __all__ = ["Sandbox"]
 
@@ -400,8 +400,9 @@ class Sandbox:
         captures = self._plumbing.captures
         trace: Trace | None = None
         denials: tuple[Denial, ...] = ()
+        unused: tuple[str, ...] = ()
         if recording is not None and self._interpret is not None:
-            trace, denials = self._interpret(recording)
+            trace, denials, unused = self._interpret(recording)
         return ExecutionResult(
             argv=self._argv,
             exit_code=code,
@@ -415,6 +416,7 @@ class Sandbox:
             violations=guard.violations + _refused_to(ended),
             denials=(*denials, *self._running.denials()),
             trace=trace,
+            unused_inputs=unused,
             hosts=self._running.hosts(),
             receipt=Receipt(self._running.records(), self._backend, self._running.notes()),
             output_files=self._outputs(),

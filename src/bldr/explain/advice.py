@@ -1,17 +1,29 @@
-"""What would allow a denied access: the smallest declaration, in two spellings, and what speaks against it. Pure."""
+"""What would allow a denied access: the smallest declaration, as it is spelled, and what speaks against it. Pure."""
 
 from __future__ import annotations
 
 import os
 import shlex
 
-from bldr.model.paths import components
+from bldr.model.paths import components, is_within
+from bldr.model.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from bldr.explain.host import Host
     from bldr.model.spec import SandboxSpec
 
-__all__ = ["allow_host", "allow_read", "allow_variable", "allow_write", "nearest", "warning_about"]
+__all__ = [
+    "Remedy",
+    "allow_host",
+    "allow_read",
+    "allow_variable",
+    "allow_write",
+    "holds_secrets",
+    "nearest",
+    "raise_limit",
+    "warning_about",
+]
 
 _SECRETS = (
     ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".config/gh", ".config/gcloud", ".azure", ".netrc", ".npmrc",
@@ -24,29 +36,71 @@ _SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx", ".keytab", ".kdbx")
 _DAEMONS = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "dbus/system_bus_socket", "libvirt-sock")
 
 
-def allow_read(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the option and the call that make a path readable."""
-    return (f"-i {_option(path)}",), (f".input({path!r})",)
+@value
+class Remedy:
+    """What allows something, in the words of each place that it can be said in; alternatives, or all of them.
+
+    Args:
+        options: Options of ``bldr run``.
+        calls: Calls of the spec builder.
+        lines: Lines of a target in a Builderfile; none where it has no word for it.
+    """
+
+    options: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
+    def __or__(self, other: Remedy) -> Remedy:
+        return Remedy(self.options + other.options, self.calls + other.calls, self.lines + other.lines)
 
 
-def allow_write(directory: str, *, overlay: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the options and calls that make a directory writable; with ``overlay`` one that keeps nothing, too."""
-    options, calls = [f"-o {_option(directory)}"], [f".output({directory!r})"]
-    if overlay:
-        options.append(f"--overlay {_option(directory)}")
-        calls.append(f".overlay({directory!r})")
-    return tuple(options), tuple(calls)
+def allow_read(path: str) -> Remedy:
+    """Return what makes a path readable."""
+    line = f"hermetic: {{ inputs: [{_text(path)}]; }}"
+    return Remedy((f"-i {_option(path)}",), (f".input({path!r})",), (line,))
 
 
-def allow_host(host: str, port: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the option and the call that let connections to a host out."""
+def allow_write(directory: str, *, overlay: bool, workspace: str = "") -> Remedy:
+    """Return what makes a directory writable; with ``overlay`` also what keeps nothing of it.
+
+    Args:
+        directory: A directory of the host.
+        overlay: Whether it holds what is read.
+        workspace: Outputs of a Builderfile are relative to its folder; this is taken for it.
+    """
+    lines: tuple[str, ...] = ()
+    if workspace and directory != workspace and is_within(directory, workspace):
+        lines = (f"hermetic: {{ outputs: [{_text(directory[len(workspace.rstrip('/')) + 1 :] + '/')}]; }}",)
+    found = Remedy((f"-o {_option(directory)}",), (f".output({directory!r})",), lines)
+    return found | Remedy((f"--overlay {_option(directory)}",), (f".overlay({directory!r})",)) if overlay else found
+
+
+def allow_host(host: str, port: str) -> Remedy:
+    """Return what lets connections to a host out."""
     endpoint = f"{host}:{port}" if port else host
-    return (f"--allow-host {endpoint}",), (f".with_network(NetworkPolicy.allow_hosts([{endpoint!r}]))",)
+    line = f"hermetic: {{ network: {{ allowHosts: [{_text(endpoint)}]; }} }}"
+    return Remedy(
+        (f"--allow-host {endpoint}",), (f".with_network(NetworkPolicy.allow_hosts([{endpoint!r}]))",), (line,)
+    )
 
 
-def allow_variable(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the option and the call that pass a variable of the caller on."""
-    return (f"-e {name}",), (f".env({name!r}, os.environ[{name!r}])",)
+def allow_variable(name: str, content: str | None = None) -> Remedy:
+    """Return what sets a variable, by default to what the caller has, which a Builderfile cannot know."""
+    if content is None:
+        line = f'hermetic: {{ env: {{ {_text(name)}: "…" }}; }}'
+        return Remedy((f"-e {name}",), (f".env({name!r}, os.environ[{name!r}])",), (line,))
+    line = f"hermetic: {{ env: {{ {_text(name)}: {_text(content)} }}; }}"
+    return Remedy((f"-e {name}={content}",), (f".env({name!r}, {content!r})",), (line,))
+
+
+def raise_limit(name: str) -> Remedy:
+    """Return what raises a limit or a timeout."""
+    option = {"wall_time": "timeout"}.get(name, name.replace("_", "-"))
+    call = {"wall_time": "timeout=…", "silence": "silence=…"}.get(name, f"limits=ResourceLimits({name}=…)")
+    first, *rest = name.split("_")
+    key = first + "".join(part.capitalize() for part in rest)
+    lines = {"wall_time": ('hermetic: { timeout: "…"; }',), "silence": ()}
+    return Remedy((f"--{option} MORE",), (call,), lines.get(name, (f'hermetic: {{ resources: {{ {key}: "…"; }} }}',)))
 
 
 def nearest(path: str, spec: SandboxSpec) -> str:
@@ -82,6 +136,24 @@ def warning_about(path: str, home: str) -> str:
     return ""
 
 
+def holds_secrets(directory: str, host: Host) -> bool:
+    """Whether a directory is, holds or lies in a place of secrets, or has a name in it that looks like one."""
+    if warning_about(directory, host.home):
+        return True
+    if host.home and any(is_within(f"{host.home}/{one}", directory) for one in _SECRETS):
+        return True
+    try:
+        names = host.names_in(directory)
+    except OSError:
+        return False
+    return any(warning_about(f"{directory}/{name}", host.home) for name in names)
+
+
 def _option(path: str) -> str:
     """Write a path as the shell and the option take it: a colon before a slash would split it."""
     return shlex.quote(path.replace(":/", "\\:/"))
+
+
+def _text(text: str) -> str:
+    """Write a text as a Builderfile takes it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

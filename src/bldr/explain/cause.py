@@ -32,6 +32,7 @@ class Cause:
         nearest: The declared path that is nearest, with its role; empty where that means nothing.
         options: Options of ``bldr run`` that would allow it.
         calls: Calls of the spec builder that would allow it.
+        lines: Lines of a target in a Builderfile that would allow it.
         warning: Why to think twice; empty when there is no reason.
         rank: Larger is more likely.
     """
@@ -45,6 +46,7 @@ class Cause:
     nearest: str = ""
     options: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
     warning: str = ""
     rank: int = 0
 
@@ -60,6 +62,7 @@ class Cause:
             "nearest": printable(self.nearest),
             "options": [printable(option) for option in self.options],
             "calls": [printable(call) for call in self.calls],
+            "lines": [printable(line) for line in self.lines],
             "warning": printable(self.warning),
             "rank": self.rank,
         }
@@ -72,8 +75,9 @@ class Cause:
             KeyError: Something is missing in it.
             TypeError: Something in it is of another type.
         """
-        words = {name: document[name] for name in Cause.__match_args__}
-        for name in ("who", "options", "calls"):
+        known = {"lines": []} | document  # a record of an earlier version has none
+        words = {name: known[name] for name in Cause.__match_args__}
+        for name in ("who", "options", "calls", "lines"):
             items = words[name]
             if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
                 raise TypeError(f"{name!r} is no list of texts")

@@ -80,26 +80,32 @@ def _of_result(result: ExecutionResult) -> Iterable[Cause]:
     """What the execution itself says."""
     for violation in result.violations:
         kind = "timeout" if violation.kind in ("wall_time", "silence") else "limit"
-        option = {"wall_time": "timeout"}.get(violation.kind, violation.kind.replace("_", "-"))
-        call = {"wall_time": "timeout=…", "silence": "silence=…"}.get(
-            violation.kind, f"limits=ResourceLimits({violation.kind}=…)"
-        )
         if violation.kind in ("fork", "exec"):
             continue  # the message says it all
+        remedy = advice.raise_limit(violation.kind)
         yield Cause(
             kind,
             violation.kind,
             violation.message,
             Evidence.RESULT,
             who=violation.argv,
-            options=(f"--{option} MORE",),
-            calls=(call,),
+            options=remedy.options,
+            calls=remedy.calls,
+            lines=remedy.lines,
             rank=_RANKS[kind],
         )
     if result.termination == Termination.TIMED_OUT and not result.violations:
         text = f"the timeout passed after {result.usage.wall_time:.1f} s"
+        remedy = advice.raise_limit("wall_time")
         yield Cause(
-            "timeout", "wall_time", text, Evidence.RESULT, options=("--timeout MORE",), calls=("timeout=…",), rank=400
+            "timeout",
+            "wall_time",
+            text,
+            Evidence.RESULT,
+            options=remedy.options,
+            calls=remedy.calls,
+            lines=remedy.lines,
+            rank=_RANKS["timeout"],
         )
 
 
@@ -170,7 +176,7 @@ class _Finder:
         return [self._read(kind, hidden, clue.line)] if hidden else []
 
     def _read(self, kind: str, path: str, line: str) -> Cause:
-        options, calls = advice.allow_read(path)
+        remedy = advice.allow_read(path)
         return Cause(
             kind,
             path,
@@ -178,8 +184,9 @@ class _Finder:
             Evidence.MESSAGE,
             saw=line,
             nearest=advice.nearest(path, self._spec),
-            options=options,
-            calls=calls,
+            options=remedy.options,
+            calls=remedy.calls,
+            lines=remedy.lines,
             warning=advice.warning_about(path, self._host.home),
             rank=_RANKS[kind] + 100,
         )
@@ -195,15 +202,14 @@ class _Finder:
         if not hidden and not extended:
             return []
         cause = self._read("execute", hidden or path, clue.line)
-        options, calls = (cause.options, cause.calls) if hidden else ((), ())
+        remedy = advice.allow_read(hidden) if hidden else advice.Remedy()
         if extended:
             longer = f"{search}:{directory}" if search else directory
-            options += (f"-e PATH={longer}",)
-            calls += (f".env('PATH', {longer!r})",)
+            remedy |= advice.allow_variable("PATH", longer)
         text = (
             cause.text if hidden else f"{path} is in the sandbox, but its directory is not in the PATH of the command"
         )
-        return [replace(cause, text=text, options=options, calls=calls)]
+        return [replace(cause, text=text, options=remedy.options, calls=remedy.calls, lines=remedy.lines)]
 
     def _write(self, clue: Clue) -> list[Cause]:
         if not clue.name:
@@ -222,7 +228,7 @@ class _Finder:
         if not name:
             text = "there is no network in the sandbox, and the command wanted one"
             return [Cause("resolve", "", text, Evidence.MESSAGE, saw=clue.line, rank=_RANKS["resolve"])]
-        options, calls = advice.allow_host(name, self._port(name))
+        remedy = advice.allow_host(name, self._port(name))
         text = f"{name} cannot be reached: there is no network in the sandbox"
         return [
             Cause(
@@ -231,8 +237,9 @@ class _Finder:
                 text,
                 Evidence.MESSAGE,
                 saw=clue.line,
-                options=options,
-                calls=calls,
+                options=remedy.options,
+                calls=remedy.calls,
+                lines=remedy.lines,
                 rank=_RANKS["resolve"] + 100,
             )
         ]
@@ -247,7 +254,7 @@ class _Finder:
         name = clue.name
         if name in self._variables or name not in self._host.environment:
             return []
-        options, calls = advice.allow_variable(name)
+        remedy = advice.allow_variable(name)
         text = f"perhaps the variable {name} was missed: the caller has it, and it was not passed on"
         return [
             Cause(
@@ -256,8 +263,9 @@ class _Finder:
                 text,
                 Evidence.GUESS,
                 saw=clue.line,
-                options=options,
-                calls=calls,
+                options=remedy.options,
+                calls=remedy.calls,
+                lines=remedy.lines,
                 rank=_RANKS["variable"] + 100,
             )
         ]
@@ -280,12 +288,13 @@ def write_cause(path: str, spec: SandboxSpec, host: Host, *, saw: str, rank: int
         directory = os.path.dirname(directory)
     system = any(directory == one or directory.startswith(one + "/") for one in _SYSTEM)
     warning = advice.warning_about(directory, host.home)
-    options: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()
+    remedy = advice.Remedy()
     if system:
         warning = "it belongs to the system: let the command write below an output (DESTDIR=, --prefix, TMPDIR)"
     elif directory not in _ROOTS:
-        options, calls = advice.allow_write(spec.host_path(directory) or directory, overlay=is_input)
+        remedy = advice.allow_write(
+            spec.host_path(directory) or directory, overlay=is_input, workspace=host.caller or host.directory
+        )
     what = "is in an input, and inputs are read-only" if is_input else "is in no output and no temp"
     return Cause(
         "write",
@@ -294,8 +303,9 @@ def write_cause(path: str, spec: SandboxSpec, host: Host, *, saw: str, rank: int
         Evidence.MESSAGE,
         saw=saw,
         nearest=advice.nearest(path, spec),
-        options=options,
-        calls=calls,
+        options=remedy.options,
+        calls=remedy.calls,
+        lines=remedy.lines,
         warning=warning,
         rank=rank,
     )

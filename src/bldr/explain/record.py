@@ -31,6 +31,7 @@ class Record:
         exit_code: Its status.
         level: How much was traced.
         causes: The likeliest first.
+        unused: The declared inputs in which nothing was found, where that was traced.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Record:
     exit_code: int
     level: str
     causes: tuple[Cause, ...]
+    unused: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return the record for JSON."""
@@ -47,6 +49,7 @@ class Record:
             "exit_code": self.exit_code,
             "level": self.level,
             "causes": [cause.to_dict() for cause in self.causes],
+            "unused_inputs": [printable(path) for path in self.unused],
         }
 
 
@@ -74,7 +77,7 @@ def save(result: ExecutionResult, causes: Sequence[Cause], environment: Mapping[
         return ""
     name = f"{int(result.started_at * 1000)}-{os.getpid()}"
     level = "off" if result.trace is None else result.trace.level
-    record = Record(name, result.argv, result.exit_code, level, tuple(causes))
+    record = Record(name, result.argv, result.exit_code, level, tuple(causes), result.unused_inputs)
     draft = f"{directory}/.{name}.part"
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
@@ -110,7 +113,8 @@ def load(name: str, environment: Mapping[str, str]) -> Record | None:
         if document["schema"] != _SCHEMA:
             raise ValueError(f"schema {document['schema']!r}")
         causes = tuple([Cause.from_dict(one) for one in document["causes"]])
-        return Record(name, tuple(document["argv"]), int(document["exit_code"]), str(document["level"]), causes)
+        unused = tuple(map(str, document.get("unused_inputs", ())))
+        return Record(name, tuple(document["argv"]), int(document["exit_code"]), str(document["level"]), causes, unused)
     except (KeyError, TypeError) as error:
         raise ValueError(f"it is no record of a run: {error}") from error
 

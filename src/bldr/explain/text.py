@@ -41,8 +41,8 @@ def likely_lines(causes: Sequence[Cause]) -> list[str]:
     return lines
 
 
-def all_lines(causes: Sequence[Cause]) -> list[str]:
-    """Tell everything, numbered."""
+def all_lines(causes: Sequence[Cause], unused: Sequence[str] = ()) -> list[str]:
+    """Tell everything, numbered, and the inputs that were declared and not used."""
     lines: list[str] = []
     for number, cause in enumerate(causes, 1):
         lines.append(f"{number}. {cause.text} ({_SURE.get(cause.evidence, cause.evidence)})")
@@ -52,11 +52,18 @@ def all_lines(causes: Sequence[Cause]) -> list[str]:
             lines.append(f"   who: {_cut(shlex.join(cause.who))}")
         if cause.nearest:
             lines.append(f"   nearest declared path: {cause.nearest}")
-        for title, items in (("to allow it", _alternatives(cause)), ("in Python", cause.calls)):
+        for title, items in (
+            ("to allow it", _alternatives(cause)),
+            ("in Python", cause.calls),
+            ("in a Builderfile", cause.lines),
+        ):
             if items:
-                lines.append(f"   {title}: {' or '.join(items)}")
+                both = " and " if cause.kind == "execute" and title != "to allow it" else " or "
+                lines.append(f"   {title}: {both.join(items)}")
         if cause.warning:
             lines.append(f"   beware: {cause.warning}")
+    if unused:
+        lines += ["", f"Declared and not used: {', '.join(unused)}"]
     return lines
 
 

@@ -70,12 +70,21 @@ def _cause(event: TraceEvent, spec: SandboxSpec, host: Host, rank: int) -> Cause
     if event.kind in ("write", "delete", "rename", "link"):
         return write_cause(event.target or path, spec, host, saw="", rank=rank)
     if event.kind in ("connect", "send") and not path.startswith("/"):
-        options, calls = advice.allow_host(*_split(path))
+        remedy = advice.allow_host(*_split(path))
         text = f"{path} cannot be reached: there is no network in the sandbox"
-        return Cause("connect", path, text, Evidence.TRACE, options=options, calls=calls, rank=rank)
+        return Cause(
+            "connect",
+            path,
+            text,
+            Evidence.TRACE,
+            options=remedy.options,
+            calls=remedy.calls,
+            lines=remedy.lines,
+            rank=rank,
+        )
     if not host.has(path) and host.has(event.asked):
         path = event.asked
-    options, calls = advice.allow_read(path)
+    remedy = advice.allow_read(path)
     kind = "device" if path.startswith("/dev/") else "execute" if event.kind == "execute" else "read"
     return Cause(
         kind,
@@ -83,8 +92,9 @@ def _cause(event: TraceEvent, spec: SandboxSpec, host: Host, rank: int) -> Cause
         f"{path} is on the host, and the sandbox does not show it: it was not declared",
         Evidence.TRACE,
         nearest=advice.nearest(path, spec),
-        options=options,
-        calls=calls,
+        options=remedy.options,
+        calls=remedy.calls,
+        lines=remedy.lines,
         warning=advice.warning_about(path, host.home),
         rank=rank,
     )

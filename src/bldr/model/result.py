@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Denial", "ExecutionResult", "ResourceUsage", "Termination", "Violation"]
 
 _SCHEMA = 1
+_TRACED = ("reads", "listings", "probes", "writes", "deletes", "endpoints", "unused_inputs")
 
 
 class Termination:
@@ -154,6 +155,8 @@ class ExecutionResult:
         hosts: What was exchanged with the hosts that the network policy allows.
         output_files: The host paths of the files in O after the end, sorted, where the caller asked for them.
         trace: What the command did, where that was traced.
+        unused_inputs: The declared inputs, by their inside paths, in which the command found nothing that it asked for,
+            sorted; only where files were traced.
         timeline: What it did over time, where that was asked for or had to be watched.
         post_mortem: What was running when bldr ended it because of a timeout or a limit.
         started_at: Seconds since the epoch.
@@ -178,6 +181,7 @@ class ExecutionResult:
     hosts: tuple[HostTraffic, ...] = ()
     output_files: tuple[str, ...] = ()
     trace: Trace | None = None
+    unused_inputs: tuple[str, ...] = ()
     timeline: Timeline | None = None
     post_mortem: PostMortem | None = None
     started_at: float = 0.0
@@ -196,6 +200,11 @@ class ExecutionResult:
         return () if self.trace is None else self.trace.reads
 
     @property
+    def listings(self) -> tuple[str, ...]:
+        """The inside paths of the directories that were listed, sorted, where they were traced."""
+        return () if self.trace is None else self.trace.listings
+
+    @property
     def probes(self) -> tuple[str, ...]:
         """The inside paths where something was looked for and nothing was, sorted, where they were traced."""
         return () if self.trace is None else self.trace.probes
@@ -204,6 +213,11 @@ class ExecutionResult:
     def writes(self) -> tuple[str, ...]:
         """The inside paths that were made or changed, sorted, where they were traced."""
         return () if self.trace is None else self.trace.writes
+
+    @property
+    def deletes(self) -> tuple[str, ...]:
+        """The inside paths that were deleted or renamed away, sorted, where they were traced."""
+        return () if self.trace is None else self.trace.deletes
 
     @property
     def executions(self) -> tuple[TraceEvent, ...]:
@@ -286,7 +300,7 @@ class ExecutionResult:
             "receipt": self.receipt.to_dict(),
             "hosts": [host.to_dict() for host in self.hosts],
             "output_files": [printable(path) for path in self.output_files],
-            "reads": [printable(path) for path in self.reads],
+            **{name: [printable(path) for path in getattr(self, name)] for name in _TRACED},
             "trace": None if self.trace is None else self.trace.to_dict(),
             "post_mortem": None if self.post_mortem is None else self.post_mortem.to_dict(),
             "started_at": self.started_at,

@@ -26,6 +26,12 @@ class Toolchain:
         """What a declaration of this toolchain says of where it came from."""
         return f"toolchain {self.name}"
 
+    def holds(self, path: str) -> bool:
+        """Whether a path is in it."""
+        from bldr.model.paths import is_within
+
+        return any(is_within(path, one) for one in self.paths) and not any(is_within(path, one) for one in self.holes)
+
 
 # On a merged /usr the first ones are symbolic links, otherwise directories.
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")

@@ -56,7 +56,7 @@ def test_an_example_can_be_parsed(verb: Verb) -> None:
 
 
 def test_verbs_of_later_versions_are_no_stubs() -> None:
-    for name in ("build", "test", "learn", "verify", "attest", "report"):
+    for name in ("build", "test", "verify", "attest", "report"):
         assert verb_named(name) is None
 
 

@@ -142,6 +142,12 @@ def test_a_result_becomes_json_whatever_bytes_are_in_it() -> None:
         "hosts": [],
         "output_files": ["/w/out/\\xff"],
         "reads": ["/w/a"],
+        "listings": [],
+        "probes": [],
+        "writes": [],
+        "deletes": [],
+        "endpoints": [],
+        "unused_inputs": [],
         "trace": {
             "level": "full",
             "calls": 9,
