@@ -340,6 +340,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "cgroup-delegated": cgroup_delegated,
     "cgroup-root": cgroup_root,
     "cgroup-undelegated": cgroup_undelegated,
+    "cmake": system_program("cmake", "--version"),
     "dbus-daemon": dbus_daemon,
     "fish": shell("fish"),
     "gnu-time": gnu_time,

@@ -136,6 +136,8 @@ class _Finder:
             return self._found(clue, "library", path)
         if kind == "package":
             return self._found(clue, "read", self._host.package(name))
+        if kind == "cmake":
+            return self._cmake(clue)
         if kind == "module":
             return self._found(clue, "read", self._host.module(name))
         if kind in ("readonly", "outside"):
@@ -210,6 +212,15 @@ class _Finder:
             cause.text if hidden else f"{path} is in the sandbox, but its directory is not in the PATH of the command"
         )
         return [replace(cause, text=text, options=remedy.options, calls=remedy.calls, lines=remedy.lines)]
+
+    def _cmake(self, clue: Clue) -> list[Cause]:
+        """A package of CMake is found by a variable, which may be missing as well."""
+        found = self._found(clue, "read", self._host.cmake_package(clue.name))
+        name = "CMAKE_PREFIX_PATH"
+        if not found or name in self._variables or not self._host.environment.get(name):
+            return found
+        remedy = advice.allow_read(found[0].subject) | advice.allow_variable(name)
+        return [replace(found[0], options=remedy.options, calls=remedy.calls, lines=remedy.lines)]
 
     def _write(self, clue: Clue) -> list[Cause]:
         if not clue.name:

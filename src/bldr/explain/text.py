@@ -58,7 +58,7 @@ def all_lines(causes: Sequence[Cause], unused: Sequence[str] = ()) -> list[str]:
             ("in a Builderfile", cause.lines),
         ):
             if items:
-                both = " and " if cause.kind == "execute" and title != "to allow it" else " or "
+                both = " and " if cause.kind != "write" and title != "to allow it" else " or "
                 lines.append(f"   {title}: {both.join(items)}")
         if cause.warning:
             lines.append(f"   beware: {cause.warning}")
@@ -68,8 +68,8 @@ def all_lines(causes: Sequence[Cause], unused: Sequence[str] = ()) -> list[str]:
 
 
 def _alternatives(cause: Cause) -> tuple[str, ...]:
-    """A program needs each of its options; what is written can go to an output or to an overlay."""
-    return (" ".join(cause.options),) if cause.kind == "execute" and cause.options else cause.options
+    """What is written can go to an output or to an overlay; everything else needs each of its options."""
+    return (" ".join(cause.options),) if cause.kind != "write" and cause.options else cause.options
 
 
 def _cut(text: str) -> str:
