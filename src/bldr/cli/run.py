@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         def kill(self) -> None: ...
 
 
-__all__ = ["Interrupts", "audit_log", "main", "waited"]
+__all__ = ["Interrupts", "audit_log", "main", "note_refusal", "waited"]
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _KEPT_MESSAGES = 65536  # bytes of the end of what a command prints
@@ -88,7 +88,11 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
     if not parsed.given("quiet"):
         for note in settings.notes:
             say(note)
-    asked = request(parsed, settings, directory, os.environ)
+    try:
+        asked = request(parsed, settings, directory, os.environ)
+    except BldrError as error:
+        note_refusal(error, parsed, settings)
+        raise
     if parsed.given("fetch"):
         from bldr.cli.fetch import obtain_all
 
@@ -188,6 +192,13 @@ def audit_log(parsed: Parsed, settings: Settings) -> AuditLog | None:
     from bldr.audit.log import AuditLog
 
     return AuditLog(path)
+
+
+def note_refusal(error: BldrError, parsed: Parsed, settings: Settings) -> None:
+    """Write into the audit log why there is no spec, and so no sandbox."""
+    log = audit_log(parsed, settings)
+    if log is not None:
+        log.record_refusal(error, tuple(parsed.rest))
 
 
 def waited(session: Sandbox) -> ExecutionResult:

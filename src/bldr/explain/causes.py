@@ -46,7 +46,7 @@ def causes(result: ExecutionResult, spec: SandboxSpec, host: Host, messages: byt
     """
     told = clues(messages)
     finder = _Finder(spec, host, messages.decode("utf-8", "surrogateescape"), result.argv)
-    found = [*_of_result(result), *[cause for clue in told for cause in finder.of_clue(clue)]]
+    found = [*_of_result(result), *_of_gateway(result), *[cause for clue in told for cause in finder.of_clue(clue)]]
     if result.trace is not None:
         from bldr.explain.traced import of_trace
 
@@ -106,6 +106,28 @@ def _of_result(result: ExecutionResult) -> Iterable[Cause]:
             calls=remedy.calls,
             lines=remedy.lines,
             rank=_RANKS["timeout"],
+        )
+
+
+def _of_gateway(result: ExecutionResult) -> Iterable[Cause]:
+    """What the gateway refused because it is not allowed, with the process where a trace knows it."""
+    for denial in result.denials:
+        if denial.kind not in ("connect", "resolve") or "it is not allowed" not in denial.message:
+            continue
+        host, _, port = denial.subject.rpartition(":")
+        named = denial.kind == "resolve" or not port.isdecimal()
+        remedy = advice.allow_host(denial.subject, "") if named else advice.allow_host(host, port)
+        process = None if result.trace is None else result.trace.process(denial.pid)
+        yield Cause(
+            denial.kind,
+            denial.subject,
+            denial.message,
+            Evidence.GATEWAY,
+            who=process.argv if process is not None else (),
+            options=remedy.options,
+            calls=remedy.calls,
+            lines=remedy.lines,
+            rank=_RANKS[denial.kind] + 50,
         )
 
 

@@ -17,6 +17,7 @@ __all__ = ["all_lines", "likely_lines"]
 _SURE = {
     Evidence.TRACE: "traced",
     Evidence.MESSAGE: "from the command's messages",
+    Evidence.GATEWAY: "refused by the gateway",
     Evidence.RESULT: "measured",
     Evidence.GUESS: "a guess",
 }
@@ -28,7 +29,7 @@ def likely_lines(causes: Sequence[Cause]) -> list[str]:
     if not causes:
         return []
     cause = causes[0]
-    if cause.kind == "timeout":  # it was asked for by its very option
+    if cause.kind == "timeout" or cause.evidence == Evidence.GATEWAY:  # that was said already, with the option
         return []
     lines = [] if cause.evidence == Evidence.RESULT else [f"likely cause: {cause.text}"]  # that was said already
     if cause.options:
