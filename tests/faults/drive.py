@@ -21,7 +21,16 @@ from bldr.model.limits import ResourceLimits  # noqa: E402
 from bldr.model.paths import PathSet  # noqa: E402
 from bldr.sandbox.linux.launcher import Launcher  # noqa: E402
 from tests.faults import faulty_launcher  # noqa: E402
-from tests.processes import descendants, descriptors, equipped, specification, temps_in_use, until  # noqa: E402
+from tests.processes import (  # noqa: E402
+    are_at_rest,
+    children,
+    descendants,
+    descriptors,
+    equipped,
+    specification,
+    temps_in_use,
+    until,
+)
 
 ERRNOS = (errno.EPERM, errno.ENOSPC, errno.EMFILE, errno.ENOMEM)
 MOST = 25  # calls of a kind that are made to fail, one after the other
@@ -182,14 +191,16 @@ def faults_of_what_is_made_ahead(stage: Stage) -> None:
         entry=[str(HERE / "faulty_launcher.py"), str(stage.fault)], scratch_parent=str(stage.parent), ready=2
     )
     executor = HermeticExecutor.create(without_covers(), launcher=launcher)
+    other = HermeticExecutor.create(stage.spec, launcher=launcher)
     for kind in AHEAD:
         for which in range(1, MOST):
             code = ERRNOS[which % len(ERRNOS)]
-            waiting = attempt_until_the_next_waits(executor, launcher)
+            attempt(other)  # a plan that could not be executed ahead is tried again when it is asked for anew
+            waiting = ask_until_one_waits(executor, launcher)
             before = descriptors()
             stage.set(f"{kind}:{which}:{code}")
             outcome = attempt(executor)  # takes what was made ahead, or makes its own; then the next one is made ahead
-            until(lambda: stage.has_struck() or bool(equipped(launcher.pid) - waiting), bound=2)
+            until(lambda waiting=waiting: stage.has_struck() or bool(equipped(launcher.pid) - waiting), bound=2)  # type: ignore[misc]
             struck = stage.has_struck()
             stage.set("")
             again = [attempt(executor) for _ in range(3)]  # an init that failed before may be among those that waited
@@ -203,14 +214,14 @@ def faults_of_what_is_made_ahead(stage: Stage) -> None:
     say({"fault": "", "struck": True, "error": "", "scratch": sorted(os.listdir(stage.parent))})
 
 
-def attempt_until_the_next_waits(executor: HermeticExecutor, launcher: Launcher) -> set[int]:
-    """Return the inits that are equipped, one of them after the run: that of the run looks like one while it ends.
+def ask_until_one_waits(executor: HermeticExecutor, launcher: Launcher) -> set[int]:
+    """Return the inits that are equipped and wait for a request.
 
-    It waits in vain when the run came too early for the one that waited, which is still there then.
+    Nothing is equipped for what is asked for once. The init of a run looks like one that waits while it ends.
     """
-    seen = equipped(launcher.pid)
-    attempt(executor)
-    until(lambda: bool(equipped(launcher.pid) - seen), bound=2)
+    for _ in range(2):
+        attempt(executor)
+    until(lambda: are_at_rest({launcher.pid, *children(launcher.pid)}) and bool(equipped(launcher.pid)), bound=2)
     return equipped(launcher.pid)
 
 

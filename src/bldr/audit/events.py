@@ -69,7 +69,7 @@ class AuditEvent:
 
     Args:
         kind: One of the constants of :class:`EventKind`.
-        subject: What it is about: the name of a limit, an inside path, an endpoint, a system call, the code of an error.
+        subject: What it is about: the name of a limit, an inside path, an endpoint, a system call, an error's code.
         message: One sentence.
         denial: Whether an attempt was blocked; otherwise something went beyond what is allowed.
         run: Identifies the execution; the same for all its events.

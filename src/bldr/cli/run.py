@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         def kill(self) -> None: ...
 
 
-__all__ = ["Interrupts", "audit_log", "main", "note_refusal", "waited"]
+__all__ = ["Interrupts", "audit_log", "main", "noting_refusals", "waited"]
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _KEPT_MESSAGES = 65536  # bytes of the end of what a command prints
@@ -88,11 +88,8 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
     if not parsed.given("quiet"):
         for note in settings.notes:
             say(note)
-    try:
+    with noting_refusals(parsed, settings):
         asked = request(parsed, settings, directory, os.environ)
-    except BldrError as error:
-        note_refusal(error, parsed, settings)
-        raise
     if parsed.given("fetch"):
         from bldr.cli.fetch import obtain_all
 
@@ -194,11 +191,20 @@ def audit_log(parsed: Parsed, settings: Settings) -> AuditLog | None:
     return AuditLog(path)
 
 
-def note_refusal(error: BldrError, parsed: Parsed, settings: Settings) -> None:
+class noting_refusals:  # noqa: N801  as a function that makes a context
     """Write into the audit log why there is no spec, and so no sandbox."""
-    log = audit_log(parsed, settings)
-    if log is not None:
-        log.record_refusal(error, tuple(parsed.rest))
+
+    def __init__(self, parsed: Parsed, settings: Settings) -> None:
+        self._parsed = parsed
+        self._settings = settings
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        log = audit_log(self._parsed, self._settings) if isinstance(error, BldrError) else None
+        if log is not None and isinstance(error, BldrError):
+            log.record_refusal(error, tuple(self._parsed.rest))
 
 
 def waited(session: Sandbox) -> ExecutionResult:

@@ -23,8 +23,8 @@ class Clue:
 
     Args:
         kind: ``missing`` (a path), ``header``, ``program``, ``library``, ``linked`` (``-l``), ``package`` (of
-            pkg-config), ``cmake`` (a package of CMake), ``module`` (of Python), ``readonly``, ``outside`` (a file in a directory that is not there),
-            ``denied``, ``host``, ``network``, ``variable`` or ``setuid``.
+            pkg-config), ``cmake`` (a package of CMake), ``module`` (of Python), ``readonly``, ``outside`` (a file in a
+            directory that is not there), ``denied``, ``host``, ``network``, ``variable`` or ``setuid``.
         name: What it names; empty where the message names nothing.
         line: The message.
     """
