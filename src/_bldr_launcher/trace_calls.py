@@ -1,7 +1,7 @@
 """The system calls that are traced: their numbers, where their arguments are, and the filter that asks about them.
 
 Numbers are those of <asm/unistd_64.h> and <asm-generic/unistd.h>; a test compares them with the headers. Calls that no
-filter can judge are left out: a message with its address in memory (sendmsg(2)), and descriptors, which were opened by
+filter can judge are left out: the address of a message in memory (sendmsg(2)), and descriptors, which were opened by
 a call that is traced.
 """
 
@@ -24,13 +24,13 @@ NUMBERS = {
         "unlink": 87, "symlink": 88, "readlink": 89, "chmod": 90, "utime": 132, "mknod": 133, "statfs": 137,
         "utimes": 235, "openat": 257, "mkdirat": 258, "mknodat": 259, "futimesat": 261, "newfstatat": 262,
         "unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266, "readlinkat": 267, "fchmodat": 268,
-        "faccessat": 269, "utimensat": 280, "renameat2": 316, "execveat": 322, "statx": 332,
+        "faccessat": 269, "utimensat": 280, "sendmmsg": 307, "renameat2": 316, "execveat": 322, "statx": 332,
     },
     "aarch64": {
         "mknodat": 33, "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat": 37, "renameat": 38, "statfs": 43,
         "truncate": 45, "faccessat": 48, "chdir": 49, "fchdir": 50, "fchmodat": 53, "openat": 56, "readlinkat": 78,
         "newfstatat": 79, "utimensat": 88, "bind": 200, "connect": 203, "sendto": 206, "execve": 221,
-        "renameat2": 276, "execveat": 281, "statx": 291,
+        "sendmmsg": 269, "renameat2": 276, "execveat": 281, "statx": 291,
     },
 }  # fmt: skip
 SHARED_NUMBERS = {"openat2": 437, "faccessat2": 439, "fchmodat2": 452}
@@ -41,7 +41,7 @@ class Call:
 
     Args:
         action: ``open``, ``look``, ``make``, ``remove`` or ``change`` a path; ``rename`` or ``link`` one to another;
-            ``execute``, ``chdir``, ``connect``, ``bind`` or ``send``.
+            ``execute``, ``chdir``, ``connect``, ``bind``, ``send``, or ``ask`` for the name in a message.
         path: The argument with its one path; -1 where there is none, or are two.
         directory: The argument with the descriptor that a relative path begins at; -1 for the working directory.
         flags: The argument with its flags; -1 where there are none.
@@ -117,10 +117,11 @@ CALLS = {
     "connect": Call("connect"),
     "bind": Call("bind"),
     "sendto": Call("send"),
+    "sendmmsg": Call("ask"),
 }
 for _name, _call in CALLS.items():
     _call.name = _name
-NETWORK = ("execve", "execveat", "connect", "bind", "sendto")  # what the level of that name traces
+NETWORK = ("execve", "execveat", "connect", "bind", "sendto", "sendmmsg")  # what the level of that name traces
 
 
 def _numbers(machine: str) -> dict[str, int]:

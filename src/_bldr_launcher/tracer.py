@@ -20,7 +20,7 @@ A record is its length (32-bit, little-endian) and a list in the format of ``wir
     path     µs  pid  call  action  path  place  errno  kind of what was there before
     pair     µs  pid  call  action  from  to  errno
     net      µs  pid  call  action  family  address  port
-    name     µs  pid  name  server
+    name     µs  pid  name  server, where it is known
 """
 
 from __future__ import annotations
@@ -50,11 +50,13 @@ NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID, NOTIF_SET_FLAGS = 0xC0502100, 0xC0182101
 FLAG_CONTINUE, FD_SYNC_WAKE_UP = 1, 1
 NOTIFICATION = struct.Struct("<QI4xi12x6Q")  # of struct seccomp_notif with its struct seccomp_data: id, pid, nr, args
 RESPONSE = struct.Struct("<QqiI")
+MESSAGE_HEADER = struct.Struct("<16xQQ32x")  # of struct mmsghdr of <bits/socket.h>: msg_iov, msg_iovlen
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10  # <bits/socket.h>
 NAMES_PORT = 53
 AT_FDCWD, AT_SYMLINK_NOFOLLOW = -100, 0x100  # <fcntl.h>
 LARGEST_RECORDING = 256 * 1024 * 1024  # bytes; a build of a hundred thousand files is a tenth of it
 _SLASH = 0x2F
+_MOST_MESSAGES = 4  # of one call that are read
 _MOST_WORDS = 64  # of an argument vector that are kept
 _MOST_ARGV = 4096  # bytes of it
 _MOST_THREADS = 4096  # that are known at a time; fewer than there are numbers (pid_max of proc(5))
@@ -245,6 +247,8 @@ class Observer:
             self._pair(number, tid, call, arguments)
         elif action == "chdir":
             self._directories.clear()
+        elif action == "ask":
+            self._messages(number, tid, arguments)
         else:
             self._network(number, tid, call, arguments)
 
@@ -430,6 +434,18 @@ class Observer:
                 size = min(arguments[2], 512)
                 if name := _asked_name(self._memory.read(tid, arguments[1], size)):
                     self._once(pid, b"name", name, address)
+
+    def _messages(self, number: int, tid: int, arguments: Sequence[int]) -> None:
+        """Read the names that several messages ask for at once: glibc asks for both families of addresses like this."""
+        count = min(arguments[2] & 0xFFFFFFFF, _MOST_MESSAGES)
+        headers = self._memory.read(tid, arguments[1], MESSAGE_HEADER.size * count)
+        for vector, parts in MESSAGE_HEADER.iter_unpack(headers[: len(headers) // MESSAGE_HEADER.size * 64]):
+            part = self._memory.read(tid, vector, 16) if parts == 1 else b""
+            if len(part) == 16:
+                address, size = struct.unpack("<QQ", part)
+                if name := _asked_name(self._memory.read(tid, address, min(size, 512))):
+                    self._valid(number)
+                    self._once(self._process(tid) or _parents(tid)[0], b"name", name, b"")
 
     def _socket(self, number: int, pid: int, tid: int, call: Call, name: bytes) -> None:
         """A socket of the file system is found by its path; an abstract one belongs to the network namespace."""

@@ -36,9 +36,11 @@ class EventKind:
     LIMIT = "limit"
     TIMEOUT = "timeout"
     PRIVILEGE = "privilege"
+    REFUSAL = "refusal"
+    """The command was not started: the request is wrong, or a guarantee cannot be had."""
     OTHER = "other"
 
-    ALL = (FILESYSTEM_READ, FILESYSTEM_WRITE, NETWORK, PROCESS, LIMIT, TIMEOUT, PRIVILEGE, OTHER)
+    ALL = (FILESYSTEM_READ, FILESYSTEM_WRITE, NETWORK, PROCESS, LIMIT, TIMEOUT, PRIVILEGE, REFUSAL, OTHER)
 
 
 _OF_DENIALS = {
@@ -67,7 +69,7 @@ class AuditEvent:
 
     Args:
         kind: One of the constants of :class:`EventKind`.
-        subject: What it is about: the name of a limit, an inside path, an endpoint, a system call.
+        subject: What it is about: the name of a limit, an inside path, an endpoint, a system call, an error's code.
         message: One sentence.
         denial: Whether an attempt was blocked; otherwise something went beyond what is allowed.
         run: Identifies the execution; the same for all its events.

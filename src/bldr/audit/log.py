@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from bldr.audit.reader import Verification
+    from bldr.errors import BldrError
     from bldr.model.limits import Size
     from bldr.model.paths import AnyPath
     from bldr.model.result import ExecutionResult
@@ -133,6 +134,20 @@ class AuditLog:
         return self.record(
             AuditEvent(EventKind.TIMEOUT, "wall_time", message, run=os.urandom(8).hex(), argv=argv, limit=timeout)
         )
+
+    def record_refusal(self, error: BldrError, argv: tuple[str, ...] = ()) -> tuple[AuditEvent, ...]:
+        """Append the event of a command that was not started; its subject is the code of the error.
+
+        Returns:
+            The event; nothing where it cannot be written, because the error itself is what has to be told.
+        """
+        event = AuditEvent(
+            EventKind.REFUSAL, error.code, error.message, denial=True, run=os.urandom(8).hex(), argv=argv
+        )
+        try:
+            return self.record(event)
+        except AuditError:
+            return ()
 
     def read(self) -> Iterator[AuditEvent]:
         """Yield all events, oldest first, full files included. What is no event any more is left out."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         def kill(self) -> None: ...
 
 
-__all__ = ["Interrupts", "audit_log", "main", "waited"]
+__all__ = ["Interrupts", "audit_log", "main", "noting_refusals", "waited"]
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _KEPT_MESSAGES = 65536  # bytes of the end of what a command prints
@@ -88,7 +88,8 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
     if not parsed.given("quiet"):
         for note in settings.notes:
             say(note)
-    asked = request(parsed, settings, directory, os.environ)
+    with noting_refusals(parsed, settings):
+        asked = request(parsed, settings, directory, os.environ)
     if parsed.given("fetch"):
         from bldr.cli.fetch import obtain_all
 
@@ -188,6 +189,22 @@ def audit_log(parsed: Parsed, settings: Settings) -> AuditLog | None:
     from bldr.audit.log import AuditLog
 
     return AuditLog(path)
+
+
+class noting_refusals:  # noqa: N801  as a function that makes a context
+    """Write into the audit log why there is no spec, and so no sandbox."""
+
+    def __init__(self, parsed: Parsed, settings: Settings) -> None:
+        self._parsed = parsed
+        self._settings = settings
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        log = audit_log(self._parsed, self._settings) if isinstance(error, BldrError) else None
+        if log is not None and isinstance(error, BldrError):
+            log.record_refusal(error, tuple(self._parsed.rest))
 
 
 def waited(session: Sandbox) -> ExecutionResult:

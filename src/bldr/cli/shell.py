@@ -15,7 +15,7 @@ import time
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
 from bldr.cli.request import caller_directory, request
-from bldr.cli.run import audit_log, waited
+from bldr.cli.run import audit_log, noting_refusals, waited
 from bldr.cli.settings import load
 from bldr.cli.verbs import SHELL
 from bldr.model.spec import Access
@@ -68,7 +68,8 @@ def main(arguments: Sequence[str]) -> int:
         )
     if "TERM" in os.environ:
         parsed.values.setdefault("env", []).insert(0, "TERM")  # first, so that -e TERM=... counts
-    asked = request(parsed, settings, directory, os.environ)
+    with noting_refusals(parsed, settings):
+        asked = request(parsed, settings, directory, os.environ)
     if parsed.given("fetch"):
         from bldr.cli.fetch import obtain_all
 

@@ -7,7 +7,7 @@ import os
 from bldr.cli.messages import complain, report, say, visible
 from bldr.cli.options import UsageError, parse
 from bldr.cli.request import caller_directory, request
-from bldr.cli.run import Interrupts, audit_log, standard_input, waited
+from bldr.cli.run import Interrupts, audit_log, noting_refusals, standard_input, waited
 from bldr.cli.settings import load
 from bldr.cli.verbs import TRY
 from bldr.errors import BldrError, CommitError
@@ -70,7 +70,8 @@ def _try(parsed: Parsed, file: ResultFile | None) -> int:
         if not directory:
             raise UsageError("the current directory was deleted", hint="--overlay DIR names what may be changed")
         parsed.values["overlay"] = [_escaped(directory)]
-    asked = request(parsed, settings, directory, os.environ)
+    with noting_refusals(parsed, settings):
+        asked = request(parsed, settings, directory, os.environ)
     if parsed.given("fetch"):
         from bldr.cli.fetch import obtain_all
 

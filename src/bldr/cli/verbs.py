@@ -32,6 +32,7 @@ KINDS = (
     "limit",
     "timeout",
     "privilege",
+    "refusal",
     "other",
 )
 SHELLS = ("bash", "fish", "zsh")

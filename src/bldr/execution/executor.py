@@ -54,7 +54,7 @@ class HermeticExecutor:
         Args:
             spec: What commands may see and do.
             launcher: The fork server to use; the one of this process by default.
-            audit: Where each violation and denial of an execution is written.
+            audit: Where each violation and denial of an execution is written, and why one was not started.
 
         Raises:
             AuditError: The audit log cannot be written.
@@ -62,9 +62,14 @@ class HermeticExecutor:
             GuaranteeUnavailableError: It asks for something that nothing here enforces.
             BackendUnavailableError: Nothing here can confine commands on this platform.
         """
-        if audit is not None:
-            audit.prepare()
-        return HermeticExecutor(backend_for(spec, launcher), audit)
+        if audit is None:
+            return HermeticExecutor(backend_for(spec, launcher))
+        audit.prepare()
+        try:
+            return HermeticExecutor(backend_for(spec, launcher), audit)
+        except BldrError as error:
+            audit.record_refusal(error)
+            raise
 
     @staticmethod
     def platform() -> str:
@@ -279,6 +284,8 @@ class HermeticExecutor:
             plumbing.close()
             if self._audit is not None and isinstance(error, TimeLimitError):
                 self._audit.record_late_start(words, seconds)
+            elif self._audit is not None and isinstance(error, BldrError):
+                self._audit.record_refusal(error, words)
             raise
 
     def _interpret(self, recording: Recording, level: str) -> tuple[Trace, tuple[Denial, ...], tuple[str, ...]]:

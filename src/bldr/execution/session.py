@@ -414,7 +414,7 @@ class Sandbox:
             stderr_dropped=captures["stderr"].dropped if "stderr" in captures else 0,
             usage=usage_of(ended, guard, self._wall, self._running.moved()),
             violations=guard.violations + _refused_to(ended),
-            denials=(*denials, *self._running.denials()),
+            denials=(*denials, *self._refused_hosts(trace)),
             trace=trace,
             unused_inputs=unused,
             hosts=self._running.hosts(),
@@ -425,6 +425,14 @@ class Sandbox:
             started_at=self._started_at,
             duration=time.monotonic() - self._begun,
         )
+
+    def _refused_hosts(self, trace: Trace | None) -> tuple[Denial, ...]:
+        refused = self._running.denials()
+        if trace is None or not refused:
+            return refused
+        from bldr.trace.denials import with_processes
+
+        return with_processes(refused, trace)
 
 
 def usage_of(ended: Ended, guard: Guard, wall_time: float, network: int) -> ResourceUsage:

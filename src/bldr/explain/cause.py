@@ -13,6 +13,7 @@ class Evidence:
 
     TRACE = "trace"  # the kernel was asked
     MESSAGE = "message"  # the command said so, and spec and host agree
+    GATEWAY = "gateway"  # it refused a host, and said so
     RESULT = "result"  # the execution itself: a limit, a timeout
     GUESS = "guess"  # it fits; nothing says so
 

@@ -46,7 +46,7 @@ def causes(result: ExecutionResult, spec: SandboxSpec, host: Host, messages: byt
     """
     told = clues(messages)
     finder = _Finder(spec, host, messages.decode("utf-8", "surrogateescape"), result.argv)
-    found = [*_of_result(result), *[cause for clue in told for cause in finder.of_clue(clue)]]
+    found = [*_of_result(result), *_of_gateway(result), *[cause for clue in told for cause in finder.of_clue(clue)]]
     if result.trace is not None:
         from bldr.explain.traced import of_trace
 
@@ -109,6 +109,28 @@ def _of_result(result: ExecutionResult) -> Iterable[Cause]:
         )
 
 
+def _of_gateway(result: ExecutionResult) -> Iterable[Cause]:
+    """What the gateway refused because it is not allowed, with the process where a trace knows it."""
+    for denial in result.denials:
+        if denial.kind not in ("connect", "resolve") or "it is not allowed" not in denial.message:
+            continue
+        host, _, port = denial.subject.rpartition(":")
+        named = denial.kind == "resolve" or not port.isdecimal()
+        remedy = advice.allow_host(denial.subject, "") if named else advice.allow_host(host, port)
+        process = None if result.trace is None else result.trace.process(denial.pid)
+        yield Cause(
+            denial.kind,
+            denial.subject,
+            denial.message,
+            Evidence.GATEWAY,
+            who=process.argv if process is not None else (),
+            options=remedy.options,
+            calls=remedy.calls,
+            lines=remedy.lines,
+            rank=_RANKS[denial.kind] + 50,
+        )
+
+
 class _Finder:
     """Asks spec and host about clues."""
 
@@ -136,6 +158,8 @@ class _Finder:
             return self._found(clue, "library", path)
         if kind == "package":
             return self._found(clue, "read", self._host.package(name))
+        if kind == "cmake":
+            return self._cmake(clue)
         if kind == "module":
             return self._found(clue, "read", self._host.module(name))
         if kind in ("readonly", "outside"):
@@ -210,6 +234,15 @@ class _Finder:
             cause.text if hidden else f"{path} is in the sandbox, but its directory is not in the PATH of the command"
         )
         return [replace(cause, text=text, options=remedy.options, calls=remedy.calls, lines=remedy.lines)]
+
+    def _cmake(self, clue: Clue) -> list[Cause]:
+        """A package of CMake is found by a variable, which may be missing as well."""
+        found = self._found(clue, "read", self._host.cmake_package(clue.name))
+        name = "CMAKE_PREFIX_PATH"
+        if not found or name in self._variables or not self._host.environment.get(name):
+            return found
+        remedy = advice.allow_read(found[0].subject) | advice.allow_variable(name)
+        return [replace(found[0], options=remedy.options, calls=remedy.calls, lines=remedy.lines)]
 
     def _write(self, clue: Clue) -> list[Cause]:
         if not clue.name:

@@ -23,8 +23,8 @@ class Clue:
 
     Args:
         kind: ``missing`` (a path), ``header``, ``program``, ``library``, ``linked`` (``-l``), ``package`` (of
-            pkg-config), ``module`` (of Python), ``readonly``, ``outside`` (a file in a directory that is not there),
-            ``denied``, ``host``, ``network``, ``variable`` or ``setuid``.
+            pkg-config), ``cmake`` (a package of CMake), ``module`` (of Python), ``readonly``, ``outside`` (a file in a
+            directory that is not there), ``denied``, ``host``, ``network``, ``variable`` or ``setuid``.
         name: What it names; empty where the message names nothing.
         line: The message.
     """
@@ -62,9 +62,14 @@ _PATTERNS = (
     ("program", r"FileNotFoundError: .*No such file or directory: '(?P<name>[A-Za-z0-9_+.-]+)'$"),
     ("setuid", _SETUID + r": .*(?:no new privileges|effective uid is not 0|must be (?:owned by uid 0|setuid|suid))"),
     ("setuid", _SETUID + r": .*(?:Operation not permitted|set-?uid)"),
+    ("setuid", r"^(?P<name>su|passwd|chsh|chfn): (?:.*Critical error|System error|pam_start\(\) failed|PAM: )"),
+    ("setuid", r"^(?P<name>u?mount): \S+: (?:permission denied|must be superuser)"),
+    ("cmake", r'package configuration file provided by "(?P<name>[^"]+)"'),
+    ("program", r"could not execute process `(?P<name>[^\s`/]+)[^`]*` \(never executed\)"),
     ("readonly", r"(?:EROFS|[Rr]ead-only file system)[^'\"]*['\"](?P<name>[^'\"]+)['\"]"),
     ("readonly", _QUOTED + r"(?::| \().*?Read-only file system"),
     ("readonly", r"(?P<name>/?[^\s'\"`:;,()]+): Read-only file system"),
+    ("readonly", r"failed to (?:write|create(?: \w+)?)[: ]+`?" + _PATH),
     ("readonly", r"[Rr]ead-only file system"),
     ("outside", r"cannot create (?P<name>\S+): Directory nonexistent"),
     ("outside", r"cannot (?:create|touch) (?:regular file |directory )?" + _QUOTED + ": No such file or directory"),
@@ -89,6 +94,8 @@ _PATTERNS = (
     ("missing", r"(?:ENOENT|[Nn]o such file or directory)[^'\"]*['\"](?P<name>[^'\"]+)['\"]"),
     ("missing", r"file not found: (?P<name>\S+)"),
     ("missing", r"^(?P<name>/\S+)$"),  # CMake writes a path on a line of its own
+    ("missing", r"^(?P<name>\.\.?/\S+)$"),
+    ("missing", r"failed to (?:read|load)(?: \w+)?[: ]+`?" + _PATH),
     ("missing", _QUOTED + r"(?::| \().*?(?:No such file or directory|does not exist|not found)"),
     ("missing", _PATH + r": (?:.*: )?(?:No such file or directory|not found|cannot open)"),
     ("missing", r"(?P<name>[^\s'\"`:;,()]+): No such file or directory"),

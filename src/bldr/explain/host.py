@@ -80,6 +80,23 @@ class Host:
         places = [f"{one}/pkgconfig" for one in (*_LIBRARIES, "/usr/local/share", "/usr/share")]
         return self._first(f"{name}.pc", (*named, *places))
 
+    def cmake_package(self, name: str) -> str:
+        """Find the description of a package for CMake's ``find_package``."""
+        named = [one for one in self.environment.get("CMAKE_PREFIX_PATH", "").split(os.pathsep) if one.startswith("/")]
+        places = [
+            f"{prefix}{place}"
+            for prefix in (*named, "/usr/local")
+            for place in (
+                "",
+                "/cmake",
+                f"/lib/cmake/{name}",
+                f"/lib64/cmake/{name}",
+                f"/share/cmake/{name}",
+                f"/{name}",
+            )
+        ]
+        return self._first(f"{name}Config.cmake", places) or self._first(f"{name.lower()}-config.cmake", places)
+
     def module(self, name: str) -> str:
         """Find a module of Python where packages are installed beside the distribution's."""
         first = name.partition(".")[0]

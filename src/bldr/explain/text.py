@@ -17,6 +17,7 @@ __all__ = ["all_lines", "likely_lines"]
 _SURE = {
     Evidence.TRACE: "traced",
     Evidence.MESSAGE: "from the command's messages",
+    Evidence.GATEWAY: "refused by the gateway",
     Evidence.RESULT: "measured",
     Evidence.GUESS: "a guess",
 }
@@ -28,7 +29,7 @@ def likely_lines(causes: Sequence[Cause]) -> list[str]:
     if not causes:
         return []
     cause = causes[0]
-    if cause.kind == "timeout":  # it was asked for by its very option
+    if cause.kind == "timeout" or cause.evidence == Evidence.GATEWAY:  # that was said already, with the option
         return []
     lines = [] if cause.evidence == Evidence.RESULT else [f"likely cause: {cause.text}"]  # that was said already
     if cause.options:
@@ -58,7 +59,7 @@ def all_lines(causes: Sequence[Cause], unused: Sequence[str] = ()) -> list[str]:
             ("in a Builderfile", cause.lines),
         ):
             if items:
-                both = " and " if cause.kind == "execute" and title != "to allow it" else " or "
+                both = " and " if cause.kind != "write" and title != "to allow it" else " or "
                 lines.append(f"   {title}: {both.join(items)}")
         if cause.warning:
             lines.append(f"   beware: {cause.warning}")
@@ -68,8 +69,8 @@ def all_lines(causes: Sequence[Cause], unused: Sequence[str] = ()) -> list[str]:
 
 
 def _alternatives(cause: Cause) -> tuple[str, ...]:
-    """A program needs each of its options; what is written can go to an output or to an overlay."""
-    return (" ".join(cause.options),) if cause.kind == "execute" and cause.options else cause.options
+    """What is written can go to an output or to an overlay; everything else needs each of its options."""
+    return (" ".join(cause.options),) if cause.kind != "write" and cause.options else cause.options
 
 
 def _cut(text: str) -> str:

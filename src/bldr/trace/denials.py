@@ -7,6 +7,7 @@ import os
 
 from bldr.model.result import Denial
 from bldr.model.spec import Access
+from bldr.model.value import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
     from bldr.model.trace import Trace, TraceEvent
 
-__all__ = ["denials", "host_place", "is_denied"]
+__all__ = ["denials", "host_place", "is_denied", "with_processes"]
 
 _LOOKING = ("read", "list", "look", "execute", "connect")
 _CHANGING = ("write", "delete", "rename", "link")
@@ -50,6 +51,16 @@ def denials(
                 message += f" and {len(names) - _MOST_NAMES} more"
             found.setdefault(("list", event.subject), Denial("list", event.subject, message, event.pid))
     return tuple(found.values())
+
+
+def with_processes(refused: Iterable[Denial], trace: Trace) -> tuple[Denial, ...]:
+    """Return refusals of the gateway, which sees no processes, with those that the trace saw ask for the same."""
+    asked = {
+        event.subject.rstrip(".").lower(): event.pid
+        for event in reversed(trace.events)
+        if event.kind in ("resolve", "connect", "send")
+    }
+    return tuple([replace(one, pid=asked.get(one.subject.lower(), one.pid)) for one in refused])
 
 
 def is_denied(event: TraceEvent, spec: SandboxSpec, *, is_there: Callable[[str], bool] = os.path.lexists) -> bool:

@@ -187,7 +187,7 @@ _bldr() {
         -w|--workspace)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
         --kind)
-            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "filesystem-read filesystem-write network process limit timeout privilege other" -- "$word")); return; fi ;;
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "filesystem-read filesystem-write network process limit timeout privilege refusal other" -- "$word")); return; fi ;;
         --run)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --subject)

@@ -249,7 +249,7 @@ _bldr() {
                 '(-h --help)'{-h,--help}'[show this page]' ;;
         audit)
             _arguments -s -S \
-                '--kind=[only events of this kind]:KIND:(filesystem-read filesystem-write network process limit timeout privilege other)' \
+                '--kind=[only events of this kind]:KIND:(filesystem-read filesystem-write network process limit timeout privilege refusal other)' \
                 '--run=[only events of this run]:RUN: ' \
                 '--subject=[only events about this\: a limit, a path, an endpoint; * and ? match]:PATTERN: ' \
                 '--since=[only events since then\: 2026-11-24, 2026-11-24T13\:00, or 90m ago]:TIME: ' \

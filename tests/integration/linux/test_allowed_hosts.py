@@ -113,6 +113,18 @@ def test_a_host_that_is_not_allowed_does_not_exist_and_is_reported(launcher: Lau
     assert result.hosts == ()
 
 
+def test_who_asked_for_a_host_is_known_when_it_is_traced(launcher: Launcher, echo_port: int) -> None:
+    program = "print(failure(socket.getaddrinfo, 'other.test', 80))"
+
+    result = run(launcher, [f"echo.test:{echo_port}=127.0.0.1"], program, trace="network")
+
+    assert result.trace is not None
+    (denial,) = [one for one in result.denials if one.subject == "other.test"]
+    process = result.trace.process(denial.pid)
+    assert process is not None
+    assert "python" in process.argv[0]
+
+
 def test_another_port_of_an_allowed_host_is_refused_and_reported(launcher: Launcher, echo_port: int) -> None:
     result = run(launcher, [f"far.test:80=127.0.0.1:{echo_port}"], f"print(failure(dial, 'far.test', {echo_port}))")
 

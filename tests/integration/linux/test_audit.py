@@ -236,6 +236,29 @@ def test_a_log_that_cannot_be_written_stops_the_run(bldr: Run, tmp_path: Path) -
     assert b"cannot write the audit log" in done.stderr
 
 
+@pytest.mark.needs("user-namespaces", "bldr-command")
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["-i", "nothing-here"], "spec.path-missing"),
+        (["-o", ".", "-t", "."], "spec.paths-overlap"),
+        (["--require", "disk-rate-limit"], "sandbox.guarantee-unavailable"),
+        ([], "spec.command-not-found"),
+    ],
+)
+def test_why_a_command_was_not_started_is_written(bldr: Run, tmp_path: Path, options: list[str], code: str) -> None:
+    log = tmp_path / "log"
+
+    done = bldr("run", "--audit-log", log, *options, "--", "no-such-program", cwd=tmp_path)
+
+    assert done.returncode in (125, 127), done
+    (event,) = AuditLog(log).read()
+    assert (event.kind, event.subject, event.denial) == ("refusal", code, True)
+    assert event.message in done.stderr.decode()
+    shown = bldr("audit", "--kind", "refusal", "--json", log)
+    assert json.loads(shown.stdout)["subject"] == code
+
+
 @pytest.mark.needs("bldr-command")
 def test_events_are_followed_over_a_change_of_files(bldr_argv: list[str], tmp_path: Path) -> None:
     log = AuditLog(tmp_path / "log", max_size=1500, keep=None, sync=False)

@@ -189,6 +189,71 @@ def test_pkg_config_misses_a_package(fail: Run, place: Path, environment: dict[s
     assert said[:2] == [f"likely cause: @/hidden/foo.pc {NOT_SHOWN}", "hint: to allow it: -i @/hidden/foo.pc"]
 
 
+@pytest.mark.needs("cmake")
+def test_cmake_misses_a_file(fail: Run, place: Path) -> None:
+    (place / "src" / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.10)\nproject(x NONE)\ninclude(../hidden/x.cmake)\n"
+    )
+    (place / "hidden" / "x.cmake").write_text("", "ascii")
+
+    status, said = fail("cmake", "-S", ".", "-B", "../out/build")
+
+    assert status == 1
+    assert said == [f"likely cause: @/hidden/x.cmake {NOT_SHOWN}", "hint: to allow it: -i @/hidden/x.cmake"]
+
+
+@pytest.mark.needs("cmake")
+def test_cmake_misses_a_package(fail: Run, place: Path, environment: dict[str, str]) -> None:
+    (place / "src" / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.10)\nproject(x NONE)\nfind_package(Foo REQUIRED)\n"
+    )
+    (place / "hidden" / "FooConfig.cmake").write_text("", "ascii")
+    environment["CMAKE_PREFIX_PATH"] = str(place / "hidden")
+
+    status, said = fail("cmake", "-S", ".", "-B", "../out/build")
+
+    assert status == 1
+    assert said[:2] == [
+        f"likely cause: @/hidden/FooConfig.cmake {NOT_SHOWN}",
+        "hint: to allow it: -i @/hidden/FooConfig.cmake -e CMAKE_PREFIX_PATH",
+    ]
+
+
+@pytest.mark.needs("rust")
+def test_cargo_misses_a_dependency_and_writes_to_an_input(fail: Run, place: Path) -> None:
+    root = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, check=True, text=True).stdout.strip()
+    tools = ("-i", root, "-e", "CARGO_HOME=/tmp", "-e", f"RUSTC={root}/bin/rustc")
+    package = '[package]\nname = "{}"\nversion = "0.1.0"\n'
+    for name, directory in (("x", place / "src"), ("dep", place / "hidden" / "dep")):
+        (directory / "src").mkdir(parents=True)
+        (directory / "src" / "lib.rs").write_text("", "ascii")
+        (directory / "Cargo.toml").write_text(package.format(name), "ascii")
+    build = (f"{root}/bin/cargo", "build", "--offline", "--target-dir", "../out")
+
+    status, said = fail(*build, options=tools)
+
+    assert status == 101
+    assert said[0] == "likely cause: @/src/Cargo.lock cannot be written: it is in an input, and inputs are read-only"
+    assert said[1] == "hint: to allow it: -o @/src or --overlay @/src"
+    with (place / "src" / "Cargo.toml").open("a") as file:
+        file.write(f'[dependencies]\ndep = {{ path = "{place}/hidden/dep" }}\n')
+    status, said = fail(*build, options=tools)
+    assert status == 101
+    assert said[:2] == [
+        f"likely cause: @/hidden/dep/Cargo.toml {NOT_SHOWN}",
+        "hint: to allow it: -i @/hidden/dep/Cargo.toml",
+    ]
+
+
+@pytest.mark.needs("system-mount")
+def test_a_program_with_the_set_id_bit_cannot_work(fail: Run) -> None:
+    _, said = fail("mount", "-t", "tmpfs", "none", "/tmp")
+
+    assert said == [
+        "likely cause: mount needs the rights of another user, and nothing in a sandbox can gain rights (no_new_privs)"
+    ]
+
+
 @pytest.mark.needs("other-device")
 def test_a_device_is_missing(fail: Run) -> None:
     device = other_device()
@@ -256,6 +321,8 @@ def test_a_trace_finds_what_no_message_says(
     assert "   who: sh -c" in text
     assert "   nearest declared path: @/" in text
     assert "   in Python: .input('@/hidden/data.txt')" in text
+    assert '   in a Builderfile: hermetic: { inputs: ["@/hidden/data.txt"]; }' in text
+    assert "Declared and not used: @/src" in text
     document = json.loads(bldr("explain", "--json", env=environment).stdout)
     assert document["causes"][0]["subject"] == f"{place}/hidden/data.txt"
 

@@ -13,7 +13,7 @@ from bldr.explain.causes import causes, of_program
 from bldr.explain.host import Host
 from bldr.explain.text import all_lines, likely_lines
 from bldr.model.network import NetworkPolicy
-from bldr.model.result import Violation
+from bldr.model.result import Denial, Violation
 from bldr.model.spec import SandboxSpec
 from bldr.model.trace import Trace, TracedProcess, TraceEvent
 
@@ -295,3 +295,28 @@ def test_writes_connections_and_listings_of_a_trace(spec: SandboxSpec) -> None:
 def test_nothing_known_is_nothing_said() -> None:
     assert likely_lines([]) == []
     assert all_lines([]) == []
+
+
+def test_what_the_gateway_refused_is_a_cause_with_its_process(host_spec: SandboxSpec) -> None:
+    denials = (
+        Denial("resolve", "other.test", "the name other.test was not resolved: it is not allowed", 7),
+        Denial("connect", "[2001:db8::1]:443", "the connection was refused: it is not allowed"),
+        Denial("resolve", "lost.test", "the name lost.test was not resolved: nobody knows it"),
+    )
+    trace = Trace("network", (TracedProcess(7, 1, ("curl", "other.test")),))
+    result = ExecutionResult(("make",), 2, denials=denials, trace=trace)
+
+    first, second = found(host_spec, FakeHost(), "", result)
+
+    assert {first.evidence, second.evidence} == {Evidence.GATEWAY}
+    by_subject = {one.subject: one for one in (first, second)}
+    assert by_subject["other.test"].who == ("curl", "other.test")
+    assert by_subject["other.test"].options == ("--allow-host other.test",)
+    assert by_subject["[2001:db8::1]:443"].options == ("--allow-host [2001:db8::1]:443",)
+    assert likely_lines([first]) == []  # run has said it already
+    assert any("(refused by the gateway)" in line for line in all_lines([first]))
+
+
+@pytest.fixture
+def host_spec() -> SandboxSpec:
+    return SandboxSpecBuilder.create().with_network(NetworkPolicy.allow_hosts(["allowed.test"])).build()

@@ -10,7 +10,7 @@ from bldr import SandboxSpecBuilder
 from bldr.model.result import Denial
 from bldr.model.spec import SandboxSpec
 from bldr.model.trace import Trace, TraceEvent
-from bldr.trace.denials import denials, host_place, is_denied
+from bldr.trace.denials import denials, host_place, is_denied, with_processes
 
 ON_HOST = {"/w/src/a.c", "/w/hidden.h", "/w/out", "/w/src", "/host/tree/b", "/run/daemon.sock"}
 NAMES = {"/w": ["hidden.h", "out", "src"], "/w/src": ["a.c"], "/": ["dev", "etc", "home", "proc", "tmp", "w"]}
@@ -96,3 +96,18 @@ def test_a_directory_that_the_host_does_not_let_list_hides_nothing(spec: Sandbox
 def test_an_inside_path_means_the_host_path_that_is_shown_there(spec: SandboxSpec) -> None:
     assert host_place("/tree/b", spec) == "/host/tree/b"
     assert host_place("/w/x/../hidden.h", spec) == "/w/hidden.h"
+
+
+def test_refusals_of_the_gateway_get_the_process_that_asked() -> None:
+    trace = Trace(
+        "network",
+        (),
+        (
+            TraceEvent("resolve", "Other.test.", pid=7),
+            TraceEvent("resolve", "other.test", pid=8),
+            TraceEvent("connect", "192.0.2.7:443", pid=9),
+        ),
+    )
+    refused = (Denial("resolve", "other.test"), Denial("connect", "192.0.2.7:443"), Denial("connect", "192.0.2.8:443"))
+
+    assert [one.pid for one in with_processes(refused, trace)] == [7, 9, 0]
