@@ -85,13 +85,17 @@ def system_python() -> None:
     run(SYSTEM_PYTHON, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 11))")
 
 
-def c_compiler() -> None:
+def c_compiler(*options: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         source, program = Path(directory, "answer.c"), str(Path(directory, "answer"))
         source.write_text('#include <stdio.h>\nint main(void) { puts("42"); return 0; }\n', encoding="ascii")
-        run("cc", str(source), "-o", program)
+        run("cc", *options, str(source), "-o", program)
         if run(program) != "42\n":
             raise UnavailableError("the compiled program printed something else")
+
+
+def static_c_library() -> None:
+    c_compiler("-static")
 
 
 def kernel_headers() -> None:
@@ -490,6 +494,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "rust": rust,
     "source-package": source_package,
     "sparse-files": sparse_files,
+    "static-c-library": static_c_library,
     "strace": strace,
     "system-curl": system_program("curl", "--version"),
     "system-git": system_program("git", "--version"),
