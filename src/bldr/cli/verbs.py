@@ -397,7 +397,10 @@ FMT = Verb(
     notes=(
         (
             "Exit status",
-            ("0; 1 when --check found a file that would change; 2 when a file is no Builderfile, or there is none; 125 otherwise.",),
+            (
+                "0; 1 when --check found a file that would change; 2 when a file is no Builderfile, or there is none;"
+                " 125 otherwise.",
+            ),
         ),
     ),
 )
@@ -439,7 +442,10 @@ QUERY = Verb(
                 ),
             ),
         ),
-        ("Exit status", ("0; 2 when a Builderfile or the question cannot be understood, or there is none; 125 otherwise.",)),
+        (
+            "Exit status",
+            ("0; 2 when the question or a Builderfile cannot be understood, or there is none; 125 otherwise.",),
+        ),
     ),
 )
 
