@@ -398,8 +398,7 @@ FMT = Verb(
         (
             "Exit status",
             (
-                "0; 1 when --check found a file that would change; 2 when a file is no Builderfile, or there is none;"
-                " 125 otherwise.",
+                "0; 1 when --check found what would change; 2 when a file is no Builderfile, or there is none; 125 otherwise.",
             ),
         ),
     ),
