@@ -397,9 +397,7 @@ FMT = Verb(
     notes=(
         (
             "Exit status",
-            (
-                "0; 1 when --check found what would change; 2 when a file is no Builderfile, or there is none; 125 otherwise.",
-            ),
+            ("0; 1 when --check found what would change; 2 when a Builderfile is wrong or not there; 125 otherwise.",),
         ),
     ),
 )
