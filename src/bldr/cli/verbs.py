@@ -398,7 +398,7 @@ FMT = Verb(
     notes=(
         (
             "Exit status",
-            ("0; 1 when --check found a file that would change; 2 when a file is not a Builderfile; 125 otherwise.",),
+            ("0; 1 when --check found what would change; 2 when a Builderfile is wrong or not there; 125 otherwise.",),
         ),
     ),
 )
@@ -440,7 +440,10 @@ QUERY = Verb(
                 ),
             ),
         ),
-        ("Exit status", ("0; 2 when a Builderfile or the question cannot be understood; 125 otherwise.",)),
+        (
+            "Exit status",
+            ("0; 2 when the question or a Builderfile cannot be understood, or there is none; 125 otherwise.",),
+        ),
     ),
 )
 

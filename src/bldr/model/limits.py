@@ -81,7 +81,7 @@ def parse_size(size: Size, *, what: str = "size", minimum: int = 1) -> int:
     if count > _LARGEST_SIZE:
         raise InvalidLimitError(
             f"{what} {size!r} is too large: the kernel counts up to {_LARGEST_SIZE} bytes",
-            hint="leave it out for no limit",
+            hint="write less, or leave it out",
         )
     return count
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -18,7 +15,6 @@ import pytest
 
 from bldr import (
     BackendUnavailableError,
-    ExecutionResult,
     HermeticExecutor,
     NetworkPolicy,
     ResourceLimits,
@@ -29,27 +25,11 @@ from bldr.sandbox.linux.gateway import Gateway
 from bldr.sandbox.linux.launcher import Launcher
 from bldr.sandbox.select import lower_backend_for
 from tests.capabilities import loopback_name
-from tests.far_hosts import datagram_echo, http_files, stream_server
+from tests.dialling import DIAL, echo, printed, refused, run
+from tests.far_hosts import datagram_echo, stream_server
 from tests.processes import BOUND, Witness, children, descriptors, specification, until
 
 pytestmark = [pytest.mark.needs("user-namespaces", "system-python")]
-
-DIAL = """
-import socket, sys
-def dial(host, port, timeout=20):
-    return socket.create_connection((host, port), timeout)
-def ask(host, port, data=b"hello"):
-    with dial(host, port) as link:
-        link.sendall(data)
-        link.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: link.recv(65536), b""))
-def failure(call, *arguments):
-    try:
-        call(*arguments)
-    except OSError as error:
-        return type(error).__name__
-    return "none"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -59,32 +39,10 @@ def launcher() -> Iterator[Launcher]:
     launcher.stop()
 
 
-def echo(connection: socket.socket) -> None:
-    while data := connection.recv(65536):
-        connection.sendall(data.upper())
-    connection.shutdown(socket.SHUT_WR)
-
-
 @pytest.fixture(scope="module")
 def echo_port() -> Iterator[int]:
     with stream_server(echo) as port:
         yield port
-
-
-def run(launcher: Launcher, hosts: list[str], program: str, **options: object) -> ExecutionResult:
-    spec = specification().with_network(NetworkPolicy.allow_hosts(hosts)).build()
-    executor = HermeticExecutor.create(spec, launcher=launcher)
-    words = ["/usr/bin/python3", "-I", "-c", DIAL + program]
-    return executor.execute(words, timeout=BOUND * 2, **options)  # type: ignore[arg-type]
-
-
-def printed(result: ExecutionResult) -> list[str]:
-    assert result.exit_code == 0, result.stderr.decode()
-    return result.stdout.decode().split("\n")[:-1]
-
-
-def refused(result: ExecutionResult) -> set[tuple[str, str]]:
-    return {(one.kind, one.subject) for one in result.denials}
 
 
 def test_a_host_that_is_allowed_is_reached_and_counted(launcher: Launcher, echo_port: int) -> None:
@@ -394,174 +352,6 @@ def test_addresses_of_the_real_hosts_stay_outside(launcher: Launcher, echo_port:
     assert "127.0.0.1" not in text
 
 
-# How bytes move.
-
-
-def test_each_side_may_close_its_half_first(launcher: Launcher) -> None:
-    def first(connection: socket.socket) -> None:
-        connection.sendall(b"bye")
-        connection.shutdown(socket.SHUT_WR)
-        received = b"".join(iter(lambda: connection.recv(100), b""))
-        seen.append(received)
-
-    seen: list[bytes] = []
-    program = """
-with dial("far.test", 80) as link:
-    print(b"".join(iter(lambda: link.recv(100), b"")))
-    for part in b"after", b"wards":
-        link.sendall(part)
-"""
-    with stream_server(first) as port:
-        result = run(launcher, [f"far.test:80=127.0.0.1:{port}"], program)
-        assert until(lambda: bool(seen))
-
-    assert printed(result) == ["b'bye'"]
-    assert seen == [b"afterwards"]
-
-
-def test_what_the_command_sent_last_arrives_although_it_has_ended(launcher: Launcher) -> None:
-    received: list[int] = []
-
-    def count(connection: socket.socket) -> None:
-        received.append(sum(map(len, iter(lambda: connection.recv(65536), b""))))
-
-    with stream_server(count) as port:
-        program = "link = dial('far.test', 80); link.sendall(bytes(300_000))"
-        result = run(launcher, [f"far.test:80=127.0.0.1:{port}"], program)
-        assert until(lambda: bool(received))
-
-    assert result.exit_code == 0
-    assert received == [300_000]
-
-
-def test_a_reset_stays_a_reset_in_both_directions(launcher: Launcher) -> None:
-    felt: list[str] = []
-
-    def reset(connection: socket.socket) -> None:
-        if connection.recv(1) == b"r":
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            return
-        try:
-            connection.sendall(b"!")
-            connection.recv(1)
-            felt.append("end")
-        except ConnectionResetError:
-            felt.append("reset")
-
-    program = """
-import struct
-link = dial("far.test", 80)
-link.sendall(b"r")
-print(failure(link.recv, 1))
-link = dial("far.test", 80)
-link.sendall(b"s")
-link.recv(1)
-link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-link.close()
-"""
-    with stream_server(reset) as port:
-        result = run(launcher, [f"far.test:80=127.0.0.1:{port}"], program)
-        assert until(lambda: bool(felt))
-
-    assert printed(result) == ["ConnectionResetError"]
-    assert felt == ["reset"]
-
-
-def test_much_data_arrives_unaltered_both_ways(launcher: Launcher) -> None:
-    size = 64 << 20
-    block = os.urandom(1 << 20)
-
-    def mirror(connection: socket.socket) -> None:
-        for _ in range(64):
-            connection.sendall(block)
-        digest = hashlib.sha256()
-        while data := connection.recv(1 << 20):
-            digest.update(data)
-        uploaded.append(digest.hexdigest())
-
-    uploaded: list[str] = []
-    program = """
-import hashlib
-link = dial("far.test", 80)
-digest, left, kept = hashlib.sha256(), 64 << 20, b""
-while left:
-    data = link.recv(1 << 20)
-    digest.update(data)
-    left -= len(data)
-    kept = (kept + data)[:1 << 20]
-print(digest.hexdigest())
-for _ in range(64):
-    link.sendall(kept)
-"""
-    with stream_server(mirror) as port:
-        result = run(launcher, [f"far.test:80=127.0.0.1:{port}"], program)
-        assert until(lambda: bool(uploaded))
-
-    expected = hashlib.sha256(block * 64).hexdigest()
-    assert printed(result) == [expected]
-    assert uploaded == [expected]
-    assert result.usage.network == 2 * size
-
-
-def test_who_reads_slowly_holds_up_nobody_else(launcher: Launcher, echo_port: int) -> None:
-    def flood(connection: socket.socket) -> None:
-        connection.sendall(bytes(32 << 20))
-
-    program = """
-slow = dial("flood.test", 80)
-print(ask("far.test", 80))
-total = 0
-while data := slow.recv(1 << 16):
-    total += len(data)
-print(total)
-"""
-    with stream_server(flood) as port:
-        result = run(launcher, [f"far.test:80=127.0.0.1:{echo_port}", f"flood.test:80=127.0.0.1:{port}"], program)
-
-    assert printed(result) == ["b'HELLO'", str(32 << 20)]
-
-
-def test_many_connections_at_the_same_time(launcher: Launcher, echo_port: int) -> None:
-    program = """
-import asyncio
-async def one(number):
-    reader, writer = await asyncio.open_connection("far.test", 80)
-    writer.write(b"n%d" % number)
-    writer.write_eof()
-    answer = await reader.read()
-    writer.close()
-    return answer == b"N%d" % number
-async def everything():
-    return await asyncio.gather(*[one(number) for number in range(300)])
-print(sum(asyncio.run(everything())))
-"""
-
-    result = run(launcher, [f"far.test:80=127.0.0.1:{echo_port}"], program)
-
-    assert printed(result) == ["300"]
-    assert result.hosts[0].connections == 300
-
-
-def test_programs_that_wait_with_epoll_before_they_connect_are_told(launcher: Launcher, echo_port: int) -> None:
-    program = """
-import select
-link = socket.socket()
-link.setblocking(False)
-waiting = select.epoll()
-waiting.register(link, select.EPOLLOUT)
-copy = socket.socket(fileno=__import__("os").dup(link.fileno()))
-link.connect_ex((socket.gethostbyname("far.test"), 80))
-print(waiting.poll(20)[0][1] & select.EPOLLOUT)
-copy.setblocking(True)
-copy.sendall(b"x")
-print(copy.recv(1))
-"""
-
-    result = run(launcher, [f"far.test:80=127.0.0.1:{echo_port}"], program)
-
-    assert printed(result) == ["4", "b'X'"]
-
-
 # Limits, receipts, and what is left.
 
 
@@ -659,72 +449,3 @@ def test_the_gateway_ends_with_a_supervisor_that_is_killed(echo_port: int) -> No
             assert len(witness.pids) >= 4  # bldr, launcher, gateway, init and the command
             bldr.kill()
             assert not witness.survivors()
-
-
-# The command line.
-
-
-def bldr(*words: str, directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bldr", *words],
-        cwd=directory,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=BOUND * 2,
-        check=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
-    directory = tmp_path_factory.mktemp("site")
-    (directory / "hello").write_text("hello\n", encoding="ascii")
-    with http_files(directory) as port:
-        yield directory, port
-
-
-FETCH = "import urllib.request, sys; print(urllib.request.urlopen(sys.argv[1], timeout=20).read())"
-
-
-def test_the_command_line_allows_a_host_and_says_what_failed(site: tuple[Path, int], tmp_path: Path) -> None:
-    python = ("--", "/usr/bin/python3", "-I", "-c", FETCH)
-    option = f"--allow-host=far.test:80=127.0.0.1:{site[1]}"
-
-    good = bldr("run", "--json", "result.json", "-v", option, *python, "http://far.test/hello", directory=tmp_path)
-    bad = bldr("run", option, *python, "http://other.test/hello", directory=tmp_path)
-    quiet = bldr("run", "-q", option, *python, "http://other.test/hello", directory=tmp_path)
-
-    assert (good.returncode, good.stdout) == (0, "b'hello\\n'\n"), good.stderr
-    assert "bldr: reached: far.test:80, 1 connection, " in good.stderr
-    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    assert [one["host"] for one in result["hosts"]] == ["far.test"]
-    assert result["usage"]["network"] == result["hosts"][0]["sent"] + result["hosts"][0]["received"]
-    assert bad.returncode == 1
-    assert (
-        "bldr: refused, because they are not allowed: other.test\nbldr: hint: --allow-host other.test\n" in bad.stderr
-    )
-    assert "bldr:" not in quiet.stderr
-
-
-def test_settings_allow_hosts_and_flags_win(site: tuple[Path, int], tmp_path: Path) -> None:
-    (tmp_path / ".builderrc").write_text(
-        f"BUILDER_HERMETIC_NETWORK=far.test:80=127.0.0.1:{site[1]}\n", encoding="ascii"
-    )
-    words = ("run", "--", "/usr/bin/python3", "-I", "-c", FETCH, "http://far.test/hello")
-
-    assert bldr(*words, directory=tmp_path).returncode == 0
-    assert bldr(*words, directory=tmp_path, BUILDER_HERMETIC_NETWORK="false").returncode == 1
-    assert bldr("run", "--allow-host", "other.test", *words[1:], directory=tmp_path).returncode == 1
-
-
-def test_the_plan_shows_what_stands_for_each_host(tmp_path: Path) -> None:
-    options = ("--allow-host", "far.test:443", "--allow-host", "*.cdn.test:80", "--allow-host", "[2001:db8::1]:22")
-
-    text = bldr("plan", *options, directory=tmp_path).stdout
-
-    assert "Network (N):\n  *.cdn.test:80\n  [2001:db8::1]:22\n  far.test:443\n" in text
-    assert "stand in at 198.18.1.1:443/tcp for port 443 of far.test" in text
-    assert "stand in at [2001:db8::1]:22/tcp for port 22 of 2001:db8::1" in text
-    assert "answer names at 198.18.0.1" in text

@@ -160,10 +160,15 @@ def _refuse_more_than_the_host_has(limits: ResourceLimits) -> None:
 def _refuse_above(name: str, asked: float, have: float, what: str) -> None:
     if asked > have:
         raise GuaranteeUnavailableError(
-            f"the limit {name} of {asked:.12g} is above what this host has: {have:.12g} {what}",
+            f"the limit {name} of {_in_full(asked)} is above what this host has: {_in_full(have)} {what}",
             guarantee={"memory": Guarantee.MEMORY_LIMIT, "cpus": Guarantee.CPU_LIMIT}.get(name, ""),
             hint="lower the limit, or leave it out",
         )
+
+
+def _in_full(number: float) -> str:
+    """Write a number of bytes without an exponent."""
+    return str(int(number)) if number == int(number) else f"{number:g}"
 
 
 def rows(
