@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Key", "command_of", "policy_of", "spec_of_action"]
 
-_TEMP = "/tmp"  # noqa: S108  # inside
+_TEMP = "/tmp"  # inside
 
 
 def command_of(action: Action, hermetic: Hermetic) -> str:
@@ -42,7 +42,9 @@ def policy_of(hermetic: Hermetic) -> str:
     """Return everything about a sandbox as one text, to be compared."""
     limits = {name: getattr(hermetic.limits, name) for name in sorted(hermetic.limits.names_set)}
     endpoints = [str(one) for one in hermetic.network.endpoints]
-    return repr((hermetic.enabled, hermetic.inputs, hermetic.temps, endpoints, hermetic.timeout, limits, hermetic.process))
+    return repr(
+        (hermetic.enabled, hermetic.inputs, hermetic.temps, endpoints, hermetic.timeout, limits, hermetic.process)
+    )
 
 
 def spec_of_action(action: Action, target: Resolved, root: str, stages: Mapping[str, str]) -> SandboxSpec:

@@ -46,10 +46,14 @@ class Files:
         """Look at many paths at once, which is faster than one by one."""
         new = [path for path in dict.fromkeys(paths) if path not in self._content]
         listed = {path: _listed(os.path.join(self._root, path), path.rstrip("/")) for path in new}
-        files = {name: about for found in listed.values() for name, about in found.items() if not isinstance(about, str)}
+        files = {
+            name: about for found in listed.values() for name, about in found.items() if not isinstance(about, str)
+        }
         places = {os.path.join(self._root, name): name for name in files}
         digests = self._known.digests({place: files[name] for place, name in places.items()})
-        told = {name: _told(digests[place].hash, files[name].st_mode) for place, name in places.items() if place in digests}
+        told = {
+            name: _told(digests[place].hash, files[name].st_mode) for place, name in places.items() if place in digests
+        }
         for path, found in listed.items():
             content = {}
             for name, about in found.items():

@@ -101,7 +101,7 @@ def _completed(found: Resolved, actions: Sequence[Action]) -> list[Action]:
 
 def _deps_first(targets: Mapping[Label, Resolved], needed: set[Label]) -> list[Label]:
     """Return labels, each behind those that it needs, otherwise in their order."""
-    waiting = {label: 0 for label in needed}
+    waiting = dict.fromkeys(needed, 0)
     users: dict[Label, list[Label]] = {label: [] for label in needed}
     for label in needed:
         for dep in dict.fromkeys(targets[label].target.deps):
@@ -177,7 +177,9 @@ def _makers(actions: Sequence[Action]) -> dict[str, int]:
         while above:
             if makers.get(above, number) != number:
                 other = actions[makers[above]]
-                raise EngineError(f"{actions[number]} makes {path!r} in {above!r}, which {other} makes", code="engine.graph")
+                raise EngineError(
+                    f"{actions[number]} makes {path!r} in {above!r}, which {other} makes", code="engine.graph"
+                )
             above = above.rpartition("/")[0]
     return makers
 

@@ -12,7 +12,7 @@ import stat
 from _bldr_launcher.scratch import remove_tree
 from bldr.engine.files import content_of
 from bldr.errors import EngineError
-from bldr.store.messages import ActionResult, OutputFile, OutputSymlink
+from bldr.store.messages import ActionResult, OutputSymlink
 from bldr.store.outputs import keep_directory, keep_file, restore_directory, restore_file
 
 TYPE_CHECKING = False

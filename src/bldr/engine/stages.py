@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
+from _bldr_launcher.scratch import remove_tree
 from bldr.builderfile.places import within
 from bldr.errors import EngineError
 from bldr.store.blobs import copy_content
@@ -55,14 +56,10 @@ class Stages:
         self._action = action
         self.places = {folder: f"{base}/{number}" for number, folder in enumerate(stage_folders(action))}
 
-    def make(self, *, inputs: bool) -> None:
-        """Make the folders and those in them that outputs lie in.
-
-        Args:
-            inputs: Whether the inputs that lie in them are copied, because the command is going to run.
+    def make(self) -> None:
+        """Make the folders, and those in them that outputs lie in.
 
         Raises:
-            EngineError: An input is missing.
             OSError: There is no space.
         """
         for place in self.places.values():
@@ -71,8 +68,21 @@ class Stages:
             folder = output[:-1] if output.endswith("/") else output.rpartition("/")[0]
             if output:
                 os.makedirs(self.place_of(folder), exist_ok=True)
-        for path in self.copied() if inputs else ():
+
+    def copy_inputs(self) -> None:
+        """Copy the inputs that lie in stages, so that the command sees them.
+
+        Raises:
+            EngineError: An input is missing.
+            OSError: There is no space.
+        """
+        for path in self.copied():
             self._copy(path)
+
+    def remove(self) -> None:
+        """Remove everything."""
+        for place in self.places.values():
+            remove_tree(place)
 
     def copied(self) -> tuple[str, ...]:
         """Return the inputs that lie in a stage."""

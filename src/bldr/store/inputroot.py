@@ -139,7 +139,6 @@ class StatCache:
         if fresh:
             self._index.remember_hashes(fresh)
 
-
     def _recall(self, files: Iterable[_File]) -> None:
         """Take what the index knows of files into memory, in one question."""
         unknown = {path for file in files if (path := file.key) not in self._known}
