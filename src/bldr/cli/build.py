@@ -111,7 +111,9 @@ def _build(parsed: Parsed, asked: Request) -> int:
     _say_how(parsed, asked)
     with (
         WorkspaceLock(root, wait=parsed.given("wait"), say=tell),
-        Cache(cache_directory(parsed.last("cache"))) as cache,State(root) as state, Signals() as signals
+        Cache(cache_directory(parsed.last("cache-dir"))) as cache,
+        State(root) as state,
+        Signals() as signals,
     ):
         observer = _observer(parsed, graph, root)
         build = Build(root, graph, cache, state, asked.options, observer=observer, stop=signals.stop, say=tell)
@@ -139,10 +141,7 @@ def _say_how(parsed: Parsed, asked: Request) -> None:
 
 
 def _observer(parsed: Parsed, graph: Graph, root: str) -> Plain:
-    mode = parsed.last("progress") or ""
-    if mode not in ("", "plain", "rich", "none"):
-        raise UsageError(f"there is no progress {mode!r}", hint="plain, rich or none")
-    if parsed.given("quiet") or mode == "none":
+    if parsed.given("quiet"):
         return Silent(graph, root)
     return Plain(graph, root, verbose=parsed.given("verbose"), explain=parsed.given("explain"))
 

@@ -8,6 +8,9 @@ __all__ = ["BUILD", "CLEAN"]
 
 _HELP_OPTION = Option("help", "show this page", short="h", group="Report")
 
+_DRY_RUN = Option("dry-run", "show what would be done, and why, without doing it", short="n")
+_WAIT = Option("wait", "wait while another bldr builds in this workspace, instead of refusing")
+
 _EXIT_STATUS = (
     "Exit status",
     (
@@ -31,19 +34,12 @@ BUILD = Verb(
     options=(
         Option("jobs", "run up to N actions at a time (default: one for each CPU)", short="j", metavar="N"),
         Option("keep-going", "build everything that does not need an action that failed", short="k"),
-        Option("dry-run", "show what would run, and why, without running it", short="n"),
-        Option("wait", "wait while another bldr builds in this workspace, instead of refusing"),
+        _DRY_RUN,
+        _WAIT,
         Option("no-hermetic", "run without sandboxes: everything can be read, and nothing is remembered"),
         Option("hermetic", "run in sandboxes whatever BUILDER_HERMETIC says"),
-        Option("cache", "keep results in DIR (default: ~/.cache/bldr)", metavar="DIR", completes="dir"),
+        Option("cache-dir", "keep results in DIR (default: ~/.cache/bldr)", metavar="DIR", completes="dir"),
         Option("explain", "say of each action why it runs", group="Report"),
-        Option(
-            "progress",
-            "show a live region (rich; default on a terminal), a line for each action (plain) or nothing (none)",
-            metavar="MODE",
-            group="Report",
-            choices=("plain", "rich", "none"),
-        ),
         Option("verbose", "show each command, and how it is confined", short="v", group="Report"),
         Option("quiet", "say nothing but errors", short="q", group="Report"),
         _HELP_OPTION,
@@ -77,11 +73,11 @@ CLEAN = Verb(
         " declared as outputs stay. The cache stays, too, so that the next build is quick; see 'bldr cache'."
     ),
     options=(
-        Option("dry-run", "show what would be removed", short="n"),
-        Option("wait", "wait while another bldr builds in this workspace, instead of refusing"),
+        _DRY_RUN,
+        _WAIT,
         Option("quiet", "say nothing but errors", short="q", group="Report"),
         _HELP_OPTION,
     ),
-    examples=(("Begin again", "bldr clean && bldr build"),),
+    examples=(("Begin again", "bldr clean; bldr build"),),
     notes=(_EXIT_STATUS,),
 )

@@ -99,15 +99,12 @@ class Build:
         self._fatal: BaseException | None = None
 
     def plan(self) -> list[Planned]:
-        """Return what would be carried out, without doing anything: stale actions, and those that need their outputs."""
+        """Return what would be carried out, without doing it: stale actions, and those that need their outputs."""
         self._prepare()
         found: dict[int, str] = {}
         for number in range(len(self._graph.actions)):
             need = next((need for need in self._graph.needs[number] if need in found), None)
-            if need is not None:
-                reason = f"it needs {self._graph.actions[need]}"
-            else:
-                reason = self._why_stale(number)
+            reason = f"it needs {self._graph.actions[need]}" if need is not None else self._why_stale(number)
             if reason:
                 found[number] = reason
         return [Planned(number, reason) for number, reason in found.items()]

@@ -1,4 +1,4 @@
-"""The build graph: every action that targets need, in an order in which each stands behind those that it needs. Pure."""
+"""The build graph: every action that targets need, each behind those that it needs itself. Pure."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _kept(found: Resolved) -> tuple[str, ...]:
 
 
 def _completed(found: Resolved, actions: Sequence[Action]) -> list[Action]:
-    """Return a target's actions with what its ``hermetic`` block adds to each; what it keeps belongs to the last one."""
+    """Return a target's actions with what its ``hermetic`` block adds; what it keeps belongs to the last one."""
     extra = tuple([path for path in found.target.hermetic.inputs if not path.startswith("/")])
     completed = [
         replace(action, inputs=tuple(dict.fromkeys((*action.inputs, *extra)))) if extra else action
@@ -163,8 +163,6 @@ def _earlier(number: int, needed: set[int], action: Action, actions: Sequence[Ac
 def _makers(actions: Sequence[Action]) -> dict[str, int]:
     makers: dict[str, int] = {}
     for number, action in enumerate(actions):
-        if not action.outputs and action.mnemonic != "Test" and action.argv[:1] == ():
-            raise EngineError(f"{action} has no command", code="engine.graph")
         for output in action.outputs:
             path = output.rstrip("/")
             if path in makers and makers[path] != number:

@@ -41,24 +41,26 @@ class WorkspaceLock:
     def __enter__(self) -> Self:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
-            told = False
-            while not self._is_taken():
-                if not self._wait:
-                    raise EngineError(
-                        f"{self._owner()} builds in this workspace",
-                        code="engine.locked",
-                        hint="wait until it has ended, or say --wait",
-                    )
-                if not told:
-                    self._say(f"waiting for {self._owner()}, which builds in this workspace")
-                    told = True
-                time.sleep(_PAUSE)
+            self._take()
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
         except BaseException:
             os.close(self._fd)
             raise
         return self
+
+    def _take(self) -> None:
+        if self._is_taken():
+            return
+        if not self._wait:
+            raise EngineError(
+                f"{self._owner()} builds in this workspace",
+                code="engine.locked",
+                hint="wait until it has ended, or say --wait",
+            )
+        self._say(f"waiting for {self._owner()}, which builds in this workspace")
+        while not self._is_taken():
+            time.sleep(_PAUSE)
 
     def __exit__(self, *_error: object) -> None:
         os.close(self._fd)
@@ -72,4 +74,4 @@ class WorkspaceLock:
 
     def _owner(self) -> str:
         number = os.pread(self._fd, 32, 0).strip()
-        return f"another bldr, process {number.decode()}," if number.isdigit() else "another bldr"
+        return f"another bldr (process {number.decode()})" if number.isdigit() else "another bldr"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
 import os
-import threading
 import time
 
 from bldr.engine.action import WORKSPACE
@@ -49,7 +49,7 @@ class Running:
     """The commands that run, so that all of them can be ended."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
         self._sessions: list[Interruptible] = []
         self.stopped = 0
 

@@ -1,7 +1,7 @@
 """Outputs of an action: taken out of its stages, kept in the cache, had back from there, and put in place.
 
-A file is put in place by one rename, so that nobody ever sees half of it; a folder by one rename more. What is there and
-equal stays, with its times, so that nothing that depends on it seems to have changed.
+A file is put in place by one rename, so that nobody ever sees half of it; a folder by one more. What is there and equal
+stays, with its times, so that nothing that depends on it seems to have changed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ may raise, which it looks at several times a second.
 from __future__ import annotations
 
 import queue
-import threading
+import threading  # noqa: TID253  # only who builds imports it
 from heapq import heappop, heappush
 from typing import Generic, TypeVar  # noqa: TID253  # only who builds imports it
 

@@ -392,6 +392,7 @@ def platform_of_host() -> tuple[tuple[str, str], ...]:
 
 
 def sentence_of(error: CacheError | OSError) -> str:
+    """Say why the cache could not be written."""
     if isinstance(error, CacheError):
         return error.message
     return f"the cache cannot be written: {error.strerror}"

@@ -4,7 +4,7 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell plan try learn explain doctor audit query fmt cache completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell build clean plan try explain doctor audit query fmt cache completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
@@ -22,6 +22,18 @@ _bldr() {
             command=yes
             words=""
             files= ;;
+        build)
+            flags="-k --keep-going -n --dry-run --wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help"
+            values="-j --jobs --cache-dir"
+            command=
+            words=""
+            files= ;;
+        clean)
+            flags="-n --dry-run --wait -q --quiet -h --help"
+            values=""
+            command=
+            words=""
+            files= ;;
         plan)
             flags="--allow-userns --json -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded"
@@ -31,12 +43,6 @@ _bldr() {
         try)
             flags="--commit --drop --allow-userns -v --verbose -q --quiet -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json"
-            command=yes
-            words=""
-            files= ;;
-        learn)
-            flags="--force --tighten --in-tree --any-host -q --quiet -h --help"
-            values="--format --write -w --workspace -i --input -t --temp -e --env --allow-host --timeout --cpu-time --memory --processes --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size"
             command=yes
             words=""
             files= ;;
@@ -86,7 +92,7 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell plan try learn explain doctor audit query fmt cache completion help"
+            words="run shell build clean plan try explain doctor audit query fmt cache completion help"
             files= ;;
         *) return ;;
     esac
@@ -180,14 +186,12 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
         --progress)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "plain rich none" -- "$word")); return; fi ;;
-        --format)
-            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "command-line python builderfile" -- "$word")); return; fi ;;
-        --write)
-            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
-        -w|--workspace)
+        -j|--jobs)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --cache-dir)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
         --kind)
-            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "filesystem-read filesystem-write network process limit timeout privilege refusal other" -- "$word")); return; fi ;;
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "filesystem-read filesystem-write network process limit timeout privilege other" -- "$word")); return; fi ;;
         --run)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --subject)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bldr.builderfile.workspace import Resolved
     from bldr.engine.action import Action
 
-    class Handler(Protocol):
+    class Language(Protocol):
         """What the engine asks about targets of one language."""
 
         def provides(self, target: Resolved, needs: Sequence[Provided]) -> Provided:
@@ -74,7 +74,7 @@ class Provided:
     runtime: tuple[str, ...] = ()
 
 
-def handler_for(target: Resolved) -> Handler:
+def handler_for(target: Resolved) -> Language:
     """Return the handler of a target: that of its language, or the one for commands where it has one of its own.
 
     Raises:
@@ -85,12 +85,12 @@ def handler_for(target: Resolved) -> Handler:
         from importlib import import_module
 
         module = import_module(f"{__name__}.{_BUILT_IN[language]}")
-        handler: Handler = module.HANDLER
+        handler: Language = module.HANDLER
         return handler
     from importlib.metadata import entry_points
 
     for entry in entry_points(group=ENTRY_POINTS, name=language):
-        found: Handler = entry.load()
+        found: Language = entry.load()
         return found
     raise BuilderfileError(
         f"nothing builds {target.target.label}: there is no handler for the language {language!r}",
