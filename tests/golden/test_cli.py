@@ -34,7 +34,7 @@ FILES = Path(__file__).parent / "cli"
 # Each is typed in /, with no settings and standard input from nowhere.
 MISTAKES = (
     "rnu -- true",
-    "build",
+    "attest",
     "-v run true",
     "run",
     "run --inptu . -- make",
