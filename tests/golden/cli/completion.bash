@@ -4,7 +4,7 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell build clean plan try explain doctor audit query fmt cache completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell build clean plan try learn explain doctor audit query fmt cache completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
@@ -43,6 +43,12 @@ _bldr() {
         try)
             flags="--commit --drop --allow-userns -v --verbose -q --quiet -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --json"
+            command=yes
+            words=""
+            files= ;;
+        learn)
+            flags="--force --tighten --in-tree --any-host -q --quiet -h --help"
+            values="--format --write -w --workspace -i --input -t --temp -e --env --allow-host --timeout --cpu-time --memory --processes --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size"
             command=yes
             words=""
             files= ;;
@@ -92,7 +98,7 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell build clean plan try explain doctor audit query fmt cache completion help"
+            words="run shell build clean plan try learn explain doctor audit query fmt cache completion help"
             files= ;;
         *) return ;;
     esac
@@ -190,8 +196,14 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --cache-dir)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
+        --format)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "command-line python builderfile" -- "$word")); return; fi ;;
+        --write)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
+        -w|--workspace)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
         --kind)
-            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "filesystem-read filesystem-write network process limit timeout privilege other" -- "$word")); return; fi ;;
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "filesystem-read filesystem-write network process limit timeout privilege refusal other" -- "$word")); return; fi ;;
         --run)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --subject)

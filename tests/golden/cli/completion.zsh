@@ -11,6 +11,7 @@ _bldr() {
         'clean:remove what builds have made'
         'plan:print the policy and the steps, without running'
         'try:show what a command would change, then commit or drop that'
+        'learn:watch a command, and write the smallest spec that suffices for it'
         'explain:why a run failed, and what would allow what it was denied'
         'doctor:say what this host can enforce, how it was tried, and how to raise it'
         'audit:show, filter, follow and verify an audit log'
@@ -227,6 +228,38 @@ _bldr() {
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' \
                 '*::command:_normal' ;;
+        learn)
+            local dashes=${words[(i)--]}
+            if (( dashes < CURRENT )); then
+                shift dashes words; (( CURRENT -= dashes )); _normal; return
+            fi
+            _arguments -s -S \
+                '--format=[command-line (default), python or builderfile]:FORMAT:(command-line python builderfile)' \
+                '--write=[write it to FILE, which must not be there]:FILE:_files' \
+                '--force[overwrite that file]' \
+                '--tighten[run it again in exactly that\: what is missing is added, what is not used is taken away]' \
+                '--in-tree[make a directory an output where results are written beside what is read; else it is an overlay]' \
+                '(-w --workspace)'{-w+,--workspace=}'[what the command may change (default\: the caller'\''s directory)]:DIR:_files -/' \
+                '--any-host[let connections to every host out that it asks for, and list them]' \
+                '*'{-i+,--input=}'[make HOST readable inside, at AT if it shall appear elsewhere]:HOST\[\:AT\]:_files' \
+                '*'{-t+,--temp=}'[an empty directory that is writable inside and gone afterwards; /tmp is always one]:PATH:_files -/' \
+                '*'{-e+,--env=}'[set a variable, or pass NAME through from the caller; nothing else is inherited]:NAME\[=VALUE\]: ' \
+                '*--allow-host=[let connections to HOST out, on PORT or on those of ssh, http, https and git; *.NAME is every name below NAME]:HOST\[\:PORT\]: ' \
+                '--timeout=[end everything after this wall-clock time]:DURATION: ' \
+                '--cpu-time=[CPU time of all processes together (default\: 1h)]:DURATION: ' \
+                '--memory=[memory of all processes together (default\: 4G)]:SIZE: ' \
+                '--processes=[processes and threads at the same time (default\: 128)]:N: ' \
+                '--file-size=[largest file that may be written]:SIZE: ' \
+                '--disk-io=[bytes read from and written to disks in all]:SIZE: ' \
+                '--disk-rate=[bytes a second to and from each disk]:SIZE: ' \
+                '--network-io=[bytes over the network in all]:SIZE: ' \
+                '--cpus=[how many CPUs may be used\: 0.5, 2]:CPUS: ' \
+                '--cpu-weight=[share of busy CPUs, 1 to 10000 (others have 100)]:N: ' \
+                '--open-files=[open files of each process]:N: ' \
+                '--core-size=[largest core file (default\: none)]:SIZE: ' \
+                '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '*::command:_normal' ;;
         explain)
             _arguments -s -S \
                 '--json[print JSON]' \
@@ -237,7 +270,7 @@ _bldr() {
                 '(-h --help)'{-h,--help}'[show this page]' ;;
         audit)
             _arguments -s -S \
-                '--kind=[only events of this kind]:KIND:(filesystem-read filesystem-write network process limit timeout privilege other)' \
+                '--kind=[only events of this kind]:KIND:(filesystem-read filesystem-write network process limit timeout privilege refusal other)' \
                 '--run=[only events of this run]:RUN: ' \
                 '--subject=[only events about this\: a limit, a path, an endpoint; * and ? match]:PATTERN: ' \
                 '--since=[only events since then\: 2026-11-24, 2026-11-24T13\:00, or 90m ago]:TIME: ' \
@@ -276,7 +309,7 @@ _bldr() {
         help)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
-                '*:word:(run shell build clean plan try explain doctor audit query fmt cache completion help)' ;;
+                '*:word:(run shell build clean plan try learn explain doctor audit query fmt cache completion help)' ;;
     esac
 }
 
