@@ -21,6 +21,7 @@ Every class that users can meet has a stable ``code`` (matched by tests and scri
      │   ├─ GuaranteeUnavailableError     sandbox.guarantee-unavailable
      │   ├─ SandboxSetupError (OSError)   sandbox.setup   one step failed, with its errno
      │   └─ SandboxLostError              sandbox.lost    the launcher died or broke the protocol
+     ├─ EngineError                       engine.*    a target cannot be built, or what it made is not what was declared
      ├─ CommitError                       commit.*    what a trial changed cannot be taken over
      ├─ LearnError                        learn.*     nothing can be learned of a command, or it cannot be said
      ├─ AuditError                        audit.*     the audit log cannot be written or read
@@ -54,6 +55,7 @@ __all__ = [
     "CommitError",
     "DependencyCycleError",
     "DigestMismatchError",
+    "EngineError",
     "FetchError",
     "GuaranteeUnavailableError",
     "InvalidCommandError",
@@ -292,6 +294,12 @@ class AuditError(BldrError):
 
     code = "audit.failed"
     result: ExecutionResult | None = None
+
+
+class EngineError(BldrError):
+    """A target cannot be built, or what its actions made is not what was declared."""
+
+    code = "engine.failed"
 
 
 class CommitError(BldrError):

@@ -14,7 +14,7 @@ import bldr.errors
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = ROOT / "docs" / "errors.md"
-CODE = re.compile(r"(action|audit|builderfile|cache|commit|learn|sandbox|spec)\.[a-z][a-z0-9-]*")
+CODE = re.compile(r"(action|audit|builderfile|cache|commit|engine|learn|sandbox|spec)\.[a-z][a-z0-9-]*")
 
 CLASSES = sorted(
     (cls for _, cls in inspect.getmembers(bldr.errors, inspect.isclass) if issubclass(cls, bldr.errors.BldrError)),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bldr.cli import doctor, plan, receipt
+from bldr.cli.catalogue import VERBS
 from bldr.cli.completion import script
 from bldr.cli.help import overview, verb_page
 from bldr.cli.main import main
@@ -18,7 +19,7 @@ from bldr.cli.options import Verb, parse
 from bldr.cli.request import request
 from bldr.cli.resultfile import to_json
 from bldr.cli.settings import Settings
-from bldr.cli.verbs import PLAN, SHELLS, VERBS
+from bldr.cli.verbs import PLAN, SHELLS
 from bldr.model.receipt import Guarantee, GuaranteeRecord, Receipt
 from bldr.model.result import ExecutionResult, ResourceUsage
 from bldr.sandbox.linux.facts import HostFacts
@@ -33,7 +34,7 @@ FILES = Path(__file__).parent / "cli"
 # Each is typed in /, with no settings and standard input from nowhere.
 MISTAKES = (
     "rnu -- true",
-    "build",
+    "attest",
     "-v run true",
     "run",
     "run --inptu . -- make",

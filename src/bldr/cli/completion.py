@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bldr.cli.catalogue import VERBS
 from bldr.cli.messages import page
 from bldr.cli.options import COMMAND, UsageError, nearest, parse
-from bldr.cli.verbs import COMPLETION, SHELLS, VERBS
+from bldr.cli.verbs import COMPLETION, SHELLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bldr.cli.catalogue import HELP, VERBS, verb_named
 from bldr.cli.messages import page
 from bldr.cli.options import UsageError, nearest, parse
-from bldr.cli.verbs import HELP, VERBS, verb_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -112,6 +112,14 @@ def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
         from bldr.cli import explain
 
         return explain.main
+    if name == "build":
+        from bldr.cli import build
+
+        return build.main
+    if name == "clean":
+        from bldr.cli import clean
+
+        return clean.main
     if name == "shell":
         from bldr.cli import shell
 

@@ -12,7 +12,6 @@ __all__ = [
     "DOCTOR",
     "EXPLAIN",
     "FMT",
-    "HELP",
     "LEARN",
     "PLAN",
     "QUERY",
@@ -20,8 +19,6 @@ __all__ = [
     "SHELL",
     "SHELLS",
     "TRY",
-    "VERBS",
-    "verb_named",
 ]
 
 KINDS = (
@@ -542,34 +539,3 @@ COMPLETION = Verb(
         ("fish, for good", "bldr completion fish > ~/.config/fish/completions/bldr.fish"),
     ),
 )
-
-HELP = Verb(
-    name="help",
-    summary="show the page of a verb",
-    usage=("bldr help [VERB]",),
-    description="Show the page of a verb, or the list of verbs.",
-    options=(_HELP_OPTION,),
-    takes=WORDS,
-    words=(
-        "run",
-        "shell",
-        "plan",
-        "try",
-        "learn",
-        "explain",
-        "doctor",
-        "audit",
-        "query",
-        "fmt",
-        "cache",
-        "completion",
-        "help",
-    ),
-)
-
-VERBS = (RUN, SHELL, PLAN, TRY, LEARN, EXPLAIN, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
-
-
-def verb_named(name: str) -> Verb | None:
-    """The verb with this name."""
-    return next((verb for verb in VERBS if verb.name == name), None)

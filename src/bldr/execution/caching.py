@@ -36,7 +36,17 @@ if TYPE_CHECKING:
     from bldr.sandbox.resolved import ResolvedSpec
     from bldr.store.cache import Cache, Kept
 
-__all__ = ["CachedCommand", "never_cached", "salt", "toolchain_identity", "why_not_kept"]
+__all__ = [
+    "CachedCommand",
+    "never_cached",
+    "platform_of_host",
+    "receipt_of",
+    "salt",
+    "sentence_of",
+    "shown_by",
+    "toolchain_identity",
+    "why_not_kept",
+]
 
 KEY_VERSION = 1
 """Part of every salt: raised when the same action would run differently in this version of bldr."""
@@ -151,10 +161,10 @@ class CachedCommand:
         self._request = _Request(tuple(argv), cwd, timeout, silence)
         self._resolved = resolve(spec)
         self._outputs = _outputs_of(self._resolved)
-        self._root = InputRoot(_shown(self._resolved, cache.directory, cwd))
+        self._root = InputRoot(shown_by(self._resolved, cache.directory, cwd))
         messages: dict[Digest, bytes] = {}
         self._root_digest = self._root.digest(cache.known, keep=messages)
-        platform = (("ISA", _isa()), ("OSFamily", "linux"))
+        platform = platform_of_host()
         command = Command(
             self._request.argv,
             spec.environment.items(),
@@ -201,7 +211,7 @@ class CachedCommand:
             exit_code=0,
             stdout=printed.get("stdout", b""),
             stderr=printed.get("stderr", b""),
-            receipt=_receipt_of(kept),
+            receipt=receipt_of(kept),
             output_files=self._files(),
             started_at=started_at,
             duration=time.monotonic() - began,
@@ -251,7 +261,7 @@ class CachedCommand:
         try:
             self._cache.note_action(self._action, self._messages.values())
         except (CacheError, OSError) as error:
-            return _sentence(error)
+            return sentence_of(error)
         return ""
 
     def _what_changed(self) -> str:
@@ -284,7 +294,7 @@ class CachedCommand:
             about = {"receipt": result.receipt.to_dict(), "usage": result.usage.to_dict()}
             self._cache.remember(self.digest, message, about)
         except (CacheError, OSError) as error:
-            return _sentence(error)
+            return sentence_of(error)
         return ""
 
     def _staging(self) -> Staging:
@@ -332,7 +342,7 @@ def _outputs_of(resolved: ResolvedSpec) -> list[tuple[str, str]]:
     return found
 
 
-def _shown(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
+def shown_by(resolved: ResolvedSpec, directory: str, cwd: str) -> list[Shown]:
     """Return what the command sees, without what the identity of the toolchain stands for."""
     store = os.path.realpath(directory)
     above_store, above_cwd = _with_ancestors(store), _with_ancestors(cwd)
@@ -375,18 +385,20 @@ def _relative(at: str, cwd: str) -> str:
     return "" if path == "." else path
 
 
-def _isa() -> str:
+def platform_of_host() -> tuple[tuple[str, str], ...]:
+    """Return what an action says of the machine that it needs, in REAPI's words."""
     machine = os.uname().machine
-    return _MACHINES.get(machine, machine)
+    return (("ISA", _MACHINES.get(machine, machine)), ("OSFamily", "linux"))
 
 
-def _sentence(error: CacheError | OSError) -> str:
+def sentence_of(error: CacheError | OSError) -> str:
+    """Say why the cache could not be written."""
     if isinstance(error, CacheError):
         return error.message
     return f"the cache cannot be written: {error.strerror}"
 
 
-def _receipt_of(kept: Kept) -> Receipt:
+def receipt_of(kept: Kept) -> Receipt:
     """Return the receipt of the run that made a result, with a note that it was not this one."""
     about = kept.about.get("receipt")
     told: dict[str, object] = about if isinstance(about, dict) else {}

@@ -97,6 +97,7 @@ _PATTERNS = (
     ("missing", r"^(?P<name>\.\.?/\S+)$"),
     ("missing", r"failed to (?:read|load)(?: \w+)?[: ]+`?" + _PATH),
     ("missing", _QUOTED + r"(?::| \().*?(?:No such file or directory|does not exist|not found)"),
+    ("missing", r"(?:^|[\s'\"`:;,(])(?P<name>[\w.+@~][\w.+@~-]*/[^\s'\"`:;,()\[\]]+): No such file or directory"),
     ("missing", _PATH + r": (?:.*: )?(?:No such file or directory|not found|cannot open)"),
     ("missing", r"(?P<name>[^\s'\"`:;,()]+): No such file or directory"),
     ("missing", r"(?:does not exist|not found|cannot (?:find|open|access|read))[: ]+['\"`]?" + _PATH),

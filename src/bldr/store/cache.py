@@ -257,6 +257,7 @@ class Cache:
     def _products(self, result: ActionResult) -> list[Digest]:
         """Return every blob that is needed to have a result back, each once."""
         found = [stream for stream in (result.stdout, result.stderr) if stream is not None]
+        found += [file.digest for file in result.files]
         for output in result.directories:
             root, children = tree_of(self.blobs, output)
             found += [output.tree, *tree_digests(root, children)]

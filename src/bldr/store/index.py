@@ -6,6 +6,7 @@ and a new one is begun. Several processes use it at the same time: it is in WAL 
 
 from __future__ import annotations
 
+import _thread
 import os
 import sqlite3
 import time
@@ -81,7 +82,7 @@ class Entry:
 
 
 class Index:
-    """The database in a directory.
+    """The database in a directory; any thread may use it.
 
     Args:
         root: The directory of the store, which exists.
@@ -92,6 +93,7 @@ class Index:
 
     def __init__(self, root: str) -> None:
         self._path = os.path.join(root, "index.sqlite")
+        self._lock = _thread.RLock()  # a transaction belongs to the connection, not to a thread
         self.replaced = ""  # where a database that could not be read lies now
         try:
             self._db = self._opened()
@@ -116,8 +118,9 @@ class Index:
             some = wanted[start : start + _BATCH]
             marks = ",".join("?" * len(some))
             try:
-                rows = self._db.execute(f"SELECT path, stamp, hash FROM files WHERE path IN ({marks})", some)  # noqa: S608
-                found.update([(path, (stamp, name)) for path, stamp, name in rows])
+                with self._lock:
+                    rows = self._db.execute(f"SELECT path, stamp, hash FROM files WHERE path IN ({marks})", some)  # noqa: S608
+                    found.update([(path, (stamp, name)) for path, stamp, name in rows])
             except sqlite3.Error:
                 return found
         return found
@@ -125,7 +128,7 @@ class Index:
     def remember_hashes(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
         """Keep path, stamp and hash of files; without space nothing is kept, and they are read again."""
         try:
-            with self._db:
+            with self._lock, self._db:
                 self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
         except sqlite3.Error:
             pass  # they are read again
@@ -235,13 +238,14 @@ class Index:
 
     def _read(self, question: str, *values: object) -> list[Any]:
         try:
-            return self._db.execute(question, values).fetchall()
+            with self._lock:
+                return self._db.execute(question, values).fetchall()
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
     def _write(self, statement: str, *values: object) -> None:
         try:
-            with self._db:
+            with self._lock, self._db:
                 self._db.execute(statement, values)
         except sqlite3.Error as error:
             raise self._failed(error) from error
@@ -254,7 +258,7 @@ class Index:
         )
 
     def _opened(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=_WAIT)
+        db = sqlite3.connect(self._path, timeout=_WAIT, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may lose the last entries, no more

@@ -105,8 +105,9 @@ class StatCache:
     def digests(self, files: Mapping[str, os.stat_result]) -> dict[str, Digest]:
         """Return the digests of regular files by path; one that cannot be read, or changes meanwhile, is left out."""
         found = {}
-        for path, about in files.items():
-            file = _File(path, about)
+        looked = {path: _File(path, about) for path, about in files.items()}
+        self._recall(looked.values())
+        for path, file in looked.items():
             try:
                 self.digest_all([file])
             except NotCacheableError:
@@ -121,7 +122,7 @@ class StatCache:
         Raises:
             NotCacheableError: A file cannot be read, or changed since it was looked at.
         """
-        self._known.update(self._index.hashes({path for file in files if (path := file.key) not in self._known}))
+        self._recall(files)
         fresh = []
         for file in files:
             encoded = file.stamp.encode()
@@ -137,6 +138,12 @@ class StatCache:
                 fresh.append(row)
         if fresh:
             self._index.remember_hashes(fresh)
+
+    def _recall(self, files: Iterable[_File]) -> None:
+        """Take what the index knows of files into memory, in one question."""
+        unknown = {path for file in files if (path := file.key) not in self._known}
+        if unknown:
+            self._known.update(self._index.hashes(unknown))
 
 
 def _read_digest(file: _File) -> Digest:

@@ -28,6 +28,8 @@ __all__ = [
     "FileNode",
     "Metadata",
     "OutputDirectory",
+    "OutputFile",
+    "OutputSymlink",
     "SymlinkNode",
     "Tree",
     "single_name",
@@ -309,6 +311,49 @@ class OutputDirectory:
 
 
 @value
+class OutputFile:
+    """A file that an action made, at its path as in the command. ``mode`` is as in :class:`FileNode`."""
+
+    path: str
+    digest: Digest
+    is_executable: bool = False
+    mode: int | None = None
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes of ``OutputFile``."""
+        return (
+            text(1, self.path)
+            + message(2, self.digest.encode())
+            + flag(4, on=self.is_executable)
+            + message(7, _properties(self.mode))
+        )
+
+    @staticmethod
+    def decode(encoded: bytes) -> OutputFile:
+        """Return the output of these bytes."""
+        fields = fields_of(encoded)
+        return OutputFile(_text(fields, 1), _digest(fields, 2), bool(number_in(fields, 4)), _mode(fields, 7))
+
+
+@value
+class OutputSymlink:
+    """A symbolic link that an action made; its target is kept as it is."""
+
+    path: str
+    target: str
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes of ``OutputSymlink``."""
+        return text(1, self.path) + text(2, self.target)
+
+    @staticmethod
+    def decode(encoded: bytes) -> OutputSymlink:
+        """Return the output of these bytes."""
+        fields = fields_of(encoded)
+        return OutputSymlink(_text(fields, 1), _text(fields, 2))
+
+
+@value
 class Metadata:
     """Who carried an action out, and when; times are nanoseconds since the epoch."""
 
@@ -337,15 +382,19 @@ class ActionResult:
     stdout: Digest | None = None
     stderr: Digest | None = None
     metadata: Metadata | None = None
+    files: tuple[OutputFile, ...] = ()
+    symlinks: tuple[OutputSymlink, ...] = ()
 
     def encode(self) -> bytes:
         """Return the canonical bytes of ``ActionResult``."""
         return (
-            b"".join([message(3, one.encode()) for one in sorted(self.directories, key=lambda one: one.path)])
+            b"".join([message(2, one.encode()) for one in sorted(self.files, key=_path_of)])
+            + b"".join([message(3, one.encode()) for one in sorted(self.directories, key=_path_of)])
             + integer(4, self.exit_code)
             + message(6, None if self.stdout is None else self.stdout.encode())
             + message(8, None if self.stderr is None else self.stderr.encode())
             + message(9, None if self.metadata is None else self.metadata.encode())
+            + b"".join([message(12, one.encode()) for one in sorted(self.symlinks, key=_path_of)])
         )
 
     @staticmethod
@@ -359,6 +408,8 @@ class ActionResult:
             _digest(fields, 6) if 6 in fields else None,
             _digest(fields, 8) if 8 in fields else None,
             Metadata.decode(metadata[-1]) if metadata else None,
+            tuple([OutputFile.decode(item) for item in byte_fields(fields, 2)]),
+            tuple([OutputSymlink.decode(item) for item in byte_fields(fields, 12)]),
         )
 
 
@@ -368,6 +419,10 @@ def _bytes_of(content: str) -> bytes:
 
 def _name_of(node: FileNode | DirectoryNode | SymlinkNode) -> bytes:
     return _bytes_of(node.name)
+
+
+def _path_of(output: OutputFile | OutputDirectory | OutputSymlink) -> bytes:
+    return _bytes_of(output.path)
 
 
 def _always(field: int, content: str) -> bytes:

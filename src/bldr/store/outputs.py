@@ -11,7 +11,16 @@ import stat
 
 from bldr.errors import CacheError, NotCacheableError
 from bldr.store.inputroot import usual_mode
-from bldr.store.messages import Digest, Directory, DirectoryNode, FileNode, OutputDirectory, SymlinkNode, Tree
+from bldr.store.messages import (
+    Digest,
+    Directory,
+    DirectoryNode,
+    FileNode,
+    OutputDirectory,
+    OutputFile,
+    SymlinkNode,
+    Tree,
+)
 from bldr.store.wire import WireError
 
 TYPE_CHECKING = False
@@ -21,7 +30,15 @@ if TYPE_CHECKING:
     from bldr.store.blobs import ContentStore
     from bldr.store.inputroot import StatCache
 
-__all__ = ["already_there", "keep_directory", "restore_directory", "tree_digests", "tree_of"]
+__all__ = [
+    "already_there",
+    "keep_directory",
+    "keep_file",
+    "restore_directory",
+    "restore_file",
+    "tree_digests",
+    "tree_of",
+]
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -68,7 +85,7 @@ def _kept(store: ContentStore, directory: str, children: dict[Digest, Directory]
             elif kind == stat.S_IFLNK:
                 links.append(SymlinkNode(entry.name, os.readlink(entry.path)))
             elif kind == stat.S_IFREG:
-                files.append(_kept_file(store, entry))
+                files.append(_kept_file(store, entry.name, entry.path))
             else:
                 raise NotCacheableError(f"the output {entry.path!r} is neither a file, a directory nor a link")
     except PermissionError as error:
@@ -77,15 +94,34 @@ def _kept(store: ContentStore, directory: str, children: dict[Digest, Directory]
     return Directory(tuple(files), tuple(directories), tuple(links), usual_mode(mode, is_executable=True))
 
 
-def _kept_file(store: ContentStore, entry: os.DirEntry[str]) -> FileNode:
-    fd = os.open(entry.path, _OPEN)
+def keep_file(store: ContentStore, path: str, place: str) -> OutputFile:
+    """Put one file into the store.
+
+    Args:
+        store: Where the content goes.
+        path: The path of the output in the command.
+        place: The file, which nobody else writes.
+
+    Raises:
+        NotCacheableError: It has a set-id bit, or cannot be read.
+        OSError: The store has no space.
+    """
     try:
-        mode = _checked_mode(entry.path, os.fstat(fd))
+        node = _kept_file(store, path, place)
+    except PermissionError as error:
+        raise NotCacheableError(f"the output {error.filename!r} cannot be read: {error.strerror}") from error
+    return OutputFile(path, node.digest, node.is_executable, node.mode)
+
+
+def _kept_file(store: ContentStore, name: str, place: str) -> FileNode:
+    fd = os.open(place, _OPEN)
+    try:
+        mode = _checked_mode(place, os.fstat(fd))
         digest = store.put_file(fd)
     finally:
         os.close(fd)
     is_executable = bool(mode & 0o100)
-    return FileNode(entry.name, digest, is_executable, usual_mode(mode, is_executable=is_executable))
+    return FileNode(name, digest, is_executable, usual_mode(mode, is_executable=is_executable))
 
 
 def _checked_mode(path: str, about: os.stat_result) -> int:
@@ -199,6 +235,25 @@ def restore_directory(
     _restore(store, root, children, place, "", but)
 
 
+def restore_file(store: ContentStore, output: OutputFile, place: str) -> None:
+    """Write one file where none is.
+
+    Raises:
+        CacheError: The blob is missing or was changed; what is in the file then is of no use.
+        OSError: There is no space.
+    """
+    _write(store, output.digest, _mode_of(output.mode, 0o755 if output.is_executable else 0o644), place)
+
+
+def _write(store: ContentStore, digest: Digest, mode: int, place: str) -> None:
+    fd = os.open(place, _CREATE, 0o600)
+    try:
+        store.copy_out(digest, fd)
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+
+
 def _restore(
     store: ContentStore,
     directory: Directory,
@@ -210,14 +265,8 @@ def _restore(
     if prefix.count("/") > _DEEPEST:
         raise CacheError("the tree of an output has a directory in itself", code="cache.corrupt")
     for file in directory.files:
-        if prefix + file.name in but:
-            continue
-        fd = os.open(f"{place}/{file.name}", _CREATE, 0o600)
-        try:
-            store.copy_out(file.digest, fd)
-            os.fchmod(fd, _file_mode(file))
-        finally:
-            os.close(fd)
+        if prefix + file.name not in but:
+            _write(store, file.digest, _file_mode(file), f"{place}/{file.name}")
     for link in directory.symlinks:
         if prefix + link.name not in but:
             os.symlink(link.target, f"{place}/{link.name}")

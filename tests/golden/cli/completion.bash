@@ -4,7 +4,7 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell plan try learn explain doctor audit query fmt cache completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell build clean plan try learn explain doctor audit query fmt cache completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
@@ -20,6 +20,18 @@ _bldr() {
             flags="--allow-userns -v --verbose -q --quiet -h --help"
             values="-i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log"
             command=yes
+            words=""
+            files= ;;
+        build)
+            flags="-k --keep-going -n --dry-run --wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help"
+            values="-j --jobs --cache-dir"
+            command=
+            words=""
+            files= ;;
+        clean)
+            flags="-n --dry-run --wait -q --quiet -h --help"
+            values=""
+            command=
             words=""
             files= ;;
         plan)
@@ -86,7 +98,7 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell plan try learn explain doctor audit query fmt cache completion help"
+            words="run shell build clean plan try learn explain doctor audit query fmt cache completion help"
             files= ;;
         *) return ;;
     esac
@@ -180,6 +192,10 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
         --progress)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "plain rich none" -- "$word")); return; fi ;;
+        -j|--jobs)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --cache-dir)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
         --format)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "command-line python builderfile" -- "$word")); return; fi ;;
         --write)

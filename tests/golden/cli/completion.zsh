@@ -7,6 +7,8 @@ _bldr() {
     local -a verbs=(
         'run:run one command hermetically'
         'shell:open an interactive shell in exactly that sandbox'
+        'build:build targets of the Builderfile, each action in its own sandbox'
+        'clean:remove what builds have made'
         'plan:print the policy and the steps, without running'
         'try:show what a command would change, then commit or drop that'
         'learn:watch a command, and write the smallest spec that suffices for it'
@@ -120,6 +122,25 @@ _bldr() {
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' \
                 '*::command:_normal' ;;
+        build)
+            _arguments -s -S \
+                '(-j --jobs)'{-j+,--jobs=}'[run up to N actions at a time (default\: one for each CPU)]:N: ' \
+                '(-k --keep-going)'{-k,--keep-going}'[build everything that does not need an action that failed]' \
+                '(-n --dry-run)'{-n,--dry-run}'[show what would be done, and why, without doing it]' \
+                '--wait[wait while another bldr builds in this workspace, instead of refusing]' \
+                '--no-hermetic[run without sandboxes\: everything can be read, and nothing is remembered]' \
+                '--hermetic[run in sandboxes whatever BUILDER_HERMETIC says]' \
+                '--cache-dir=[keep results in DIR (default\: ~/.cache/bldr)]:DIR:_files -/' \
+                '--explain[say of each action why it runs]' \
+                '(-v --verbose)'{-v,--verbose}'[show each command, and how it is confined]' \
+                '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
+                '(-h --help)'{-h,--help}'[show this page]' ;;
+        clean)
+            _arguments -s -S \
+                '(-n --dry-run)'{-n,--dry-run}'[show what would be done, and why, without doing it]' \
+                '--wait[wait while another bldr builds in this workspace, instead of refusing]' \
+                '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
+                '(-h --help)'{-h,--help}'[show this page]' ;;
         plan)
             local dashes=${words[(i)--]}
             if (( dashes < CURRENT )); then
@@ -288,7 +309,7 @@ _bldr() {
         help)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
-                '*:word:(run shell plan try learn explain doctor audit query fmt cache completion help)' ;;
+                '*:word:(run shell build clean plan try learn explain doctor audit query fmt cache completion help)' ;;
     esac
 }
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bldr.cli.catalogue import VERBS
 from bldr.cli.completion import main, script
 from bldr.cli.options import UsageError
-from bldr.cli.verbs import SHELLS, VERBS
+from bldr.cli.verbs import SHELLS
 
 every_shell = pytest.mark.parametrize("shell", [pytest.param(name, marks=pytest.mark.needs(name)) for name in SHELLS])
 

@@ -10,10 +10,10 @@ import pytest
 
 from bldr import __version__
 from bldr.cli import main as cli
+from bldr.cli.catalogue import VERBS
 from bldr.cli.help import overview, verb_page
 from bldr.cli.messages import OutputClosedError
 from bldr.cli.options import UsageError, Verb
-from bldr.cli.verbs import VERBS
 from bldr.errors import BldrError, GuaranteeUnavailableError, InvalidCommandError, InvalidPathError
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bldr.cli.catalogue import VERBS
 from bldr.cli.options import COMMAND, WORDS, Option, UsageError, Verb, nearest, parse
-from bldr.cli.verbs import VERBS
 
 OPTIONS = (
     Option("input", "", short="i", metavar="PATH"),

@@ -1,0 +1,99 @@
+"""Handlers: what is known of a language, as pure functions from targets to actions.
+
+A handler looks at no file and runs nothing. It is told a target with the files that its patterns match, and what the
+targets that it needs provide; it answers with actions. Those of other packages are found by the entry point group
+``bldr.handlers``, by the name of the language.
+"""
+
+from __future__ import annotations
+
+from bldr.errors import BuilderfileError
+from bldr.model.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from bldr.builderfile.label import Label
+    from bldr.builderfile.workspace import Resolved
+    from bldr.engine.action import Action
+
+    class Language(Protocol):
+        """What the engine asks about targets of one language."""
+
+        def provides(self, target: Resolved, needs: Sequence[Provided]) -> Provided:
+            """Return what targets that need this one get from it.
+
+            Args:
+                target: The target.
+                needs: What everything that it needs provides, directly or not: each before what it needs itself, which
+                    is the order in which linkers want archives.
+            """
+
+        def actions(self, target: Resolved, needs: Sequence[Provided]) -> Sequence[Action]:
+            """Return the actions that make a target's outputs; arguments as of `provides`.
+
+            Raises:
+                BuilderfileError: The target cannot be built as it is declared.
+            """
+
+        def tests(self, target: Resolved, needs: Sequence[Provided]) -> Sequence[Action]:
+            """Return the actions that run a target's tests, once `actions` have run; none for other targets."""
+
+
+__all__ = ["ENTRY_POINTS", "Provided", "handler_for"]
+
+ENTRY_POINTS = "bldr.handlers"
+
+_BUILT_IN: dict[str, str] = {"": "custom"}  # module by language; targets with a command of their own have none
+
+
+@value
+class Provided:
+    """What a target gives to those that need it; paths are relative to the workspace, folders have a ``/`` behind.
+
+    Args:
+        target: The target.
+        language: What it is written in.
+        products: Everything that it makes.
+        headers: The headers that it declares.
+        include_dirs: The folders that includes are looked up in.
+        links: What a linker is given, in order.
+        link_flags: Further words for the linker.
+        runtime: What has to be there when a program runs that uses it: shared libraries, packages.
+    """
+
+    target: Label
+    language: str = ""
+    products: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    include_dirs: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    link_flags: tuple[str, ...] = ()
+    runtime: tuple[str, ...] = ()
+
+
+def handler_for(target: Resolved) -> Language:
+    """Return the handler of a target: that of its language, or the one for commands where it has one of its own.
+
+    Raises:
+        BuilderfileError: There is none for its language.
+    """
+    language = "" if target.target.command else target.language
+    if language in _BUILT_IN:
+        from importlib import import_module
+
+        module = import_module(f"{__name__}.{_BUILT_IN[language]}")
+        handler: Language = module.HANDLER
+        return handler
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=ENTRY_POINTS, name=language):
+        found: Language = entry.load()
+        return found
+    raise BuilderfileError(
+        f"nothing builds {target.target.label}: there is no handler for the language {language!r}",
+        code="builderfile.language-unknown",
+        hint="make it a custom target with a command, or install a package that handles the language",
+    )
