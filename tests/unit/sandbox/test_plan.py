@@ -180,7 +180,7 @@ def test_limits_that_were_asked_for_are_set() -> None:
         steps.SetLimit("nofile", 64, 64),
         steps.SetLimit("stack", 8 << 20, None),
         steps.SetLimit("fsize", 1 << 20, 1 << 20),
-        steps.SetLimit("cpu", 2, 4),
+        steps.SetLimit("cpu", 4, 6),
     ]
 
 
@@ -364,3 +364,13 @@ def test_planning_imports_nothing_dear(repository: Path) -> None:
     )
 
     assert modules_of(code) & TOO_DEAR == set()
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1, 3600])
+def test_the_kernel_that_counts_ticks_does_not_end_a_command_before_its_limit(seconds: float) -> None:
+    """Beside four busy loops it counted 1 s of CPU time when 0.85 s had been used, and sent SIGXCPU without a word."""
+    plan = plan_of(SandboxSpecBuilder.create().with_limits(ResourceLimits(cpu_time=seconds)))
+
+    (limit,) = [step for step in plan.steps if isinstance(step, steps.SetLimit) and step.name == "cpu"]
+    assert limit.soft is not None
+    assert limit.soft > seconds * 1.25 + 1
