@@ -14,7 +14,7 @@ import _thread
 import errno
 import os
 
-from _bldr_launcher import attributes, channel, init, policy, wire
+from _bldr_launcher import attributes, channel, init, policy, steps, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,12 +112,13 @@ def become(
         hides_interpreters: Whether an interpreter that was not declared is there and cannot be executed.
 
     Raises:
+        StepError: A canary was possible.
         OSError: It is not there or cannot be executed; ELIBACC when that is true of its interpreter or loader.
     """
     for signum in init.DEFAULTED:
         _signal.signal(signum, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-    env = dict(item.split(b"=", 1) for item in request.env)
+    env = init.guarded(-1, b"canary", steps.scrubbed, request.variables())
     path = init.find_executable(request.argv[0], env.get(b"PATH", init.SEARCH_PATH), is_shown)
     try:
         os.execve(path, request.argv, env)

@@ -55,11 +55,13 @@ __all__ = [
     "SEARCH_PATH",
     "Request",
     "StepError",
+    "await_request",
     "close_all_but",
     "confess",
     "confession",
     "end_report",
     "find_executable",
+    "guarded",
     "main",
     "open_terminal",
     "receive",
@@ -121,17 +123,18 @@ def main(
             if grouped:
                 # The namespace that clone3(2) made begins at the launcher's cgroup. From this one on, a nested command
                 # with nsdelegate cannot raise its own limits.
-                _guarded(-1, b"namespaces", kernel.unshare, syscalls.CLONE_NEWCGROUP)
+                guarded(-1, b"namespaces", kernel.unshare, syscalls.CLONE_NEWCGROUP)
         except StepError as error:
             failure = error
-        request, streams = _await_command(link, state)
+        request, streams, unheard = _await_command(link, state)
         status = streams[0]
-        if state is not None:
+        failure = failure or unheard
+        if state is not None and failure is None:
             try:
                 _set_up(request, state, link)
-                _guarded(-1, b"chdir", os.chdir, request.cwd)
+                guarded(-1, b"chdir", os.chdir, request.cwd)
                 if request.is_traced:
-                    _guarded(-1, b"trace", _let_trace, request, link, kernel)
+                    guarded(-1, b"trace", _let_trace, request, link, kernel)
             except StepError as error:
                 failure = error
         if failure is not None:
@@ -169,7 +172,19 @@ def confession(error: BaseException) -> list[bytes]:
     return [b"failed", b"-1", b"internal", b"0", os.fsencode(text)]
 
 
-def _guarded(step: int, operation: bytes, call: Callable[..., Answer], *arguments: object, **options: object) -> Answer:
+def guarded(step: int, operation: bytes, call: Callable[..., Answer], *arguments: object, **options: object) -> Answer:
+    """Call something whose failure is that of a step.
+
+    Args:
+        step: Its number; -1 before the first.
+        operation: Its name in reports.
+        call: What is called.
+        arguments: For it.
+        options: For it.
+
+    Raises:
+        StepError: It raised OSError.
+    """
     try:
         return call(*arguments, **options)
     except OSError as error:
@@ -178,30 +193,32 @@ def _guarded(step: int, operation: bytes, call: Callable[..., Answer], *argument
 
 def _prepare(link: int, identity: tuple[int, int, int] | None, host_ipc: bytes, kernel: Kernel) -> steps.State:
     """Do everything that does not depend on the request."""
-    kernel.prctl(syscalls.PR_SET_NAME, b"bldr-init")
-    close_all_but(link, kernel=kernel)
-    if identity is None:
-        if os.read(link, 1) != b"m":
+    try:
+        guarded(-1, b"start-init", close_all_but, link, kernel=kernel)
+    finally:
+        if identity is None and os.read(link, 1) != b"m":  # whatever failed, only requests are left to be received
             os._exit(0)
-        _guarded(-1, b"map-identity", _take_identity)
+    guarded(-1, b"start-init", kernel.prctl, syscalls.PR_SET_NAME, b"bldr-init")
+    if identity is None:
+        guarded(-1, b"map-identity", _take_identity)
     else:
-        _guarded(-1, b"map-identity", root_.map_identity, *identity)
+        guarded(-1, b"map-identity", root_.map_identity, *identity)
     # After the change of identity, which clears it. The launcher has one thread, so "parent thread died" means it died.
-    _guarded(-1, b"map-identity", kernel.prctl, syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
+    guarded(-1, b"map-identity", kernel.prctl, syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, (*FORWARDED, _signal.SIGCHLD))
-    _guarded(-1, b"loopback-up", root_.loopback_up)
-    _guarded(-1, b"private-mounts", root_.private_mounts, kernel)
-    new_root = _guarded(-1, b"new-root", root_.fresh_root, kernel)
+    guarded(-1, b"loopback-up", root_.loopback_up)
+    guarded(-1, b"private-mounts", root_.private_mounts, kernel)
+    new_root = guarded(-1, b"new-root", root_.fresh_root, kernel)
     state = steps.State(new_root, host_ipc, kernel)
     try:
         root_.mount_proc(kernel)
     except OSError as error:
         state.proc_failure = error
-        _guarded(-1, b"proc", root_.bind_host_proc, kernel)  # used only by a request that allows for it
-    _guarded(-1, b"devices", root_.make_devices, kernel)
-    _guarded(-1, b"pivot", root_.leave_host, kernel)
-    _guarded(-1, b"drop", kernel.drop_bounding_set)
-    _guarded(-1, b"canary", steps.try_early, state)
+        guarded(-1, b"proc", root_.bind_host_proc, kernel)  # used only by a request that allows for it
+    guarded(-1, b"devices", root_.make_devices, kernel)
+    guarded(-1, b"pivot", root_.leave_host, kernel)
+    guarded(-1, b"drop", kernel.drop_bounding_set)
+    guarded(-1, b"canary", steps.try_early, state)
     return state
 
 
@@ -222,6 +239,7 @@ def close_all_but(*keep: int, kernel: Kernel = syscalls) -> None:
     Raises:
         OSError: close_range(2) fails for another reason than that the kernel or a filter lacks it.
     """
+    failure: OSError | None = None
     try:
         first = 3
         for fd in sorted(keep):
@@ -229,15 +247,17 @@ def close_all_but(*keep: int, kernel: Kernel = syscalls) -> None:
                 kernel.close_range(first, fd - 1)
             first = fd + 1
         kernel.close_range(first, 0xFFFFFFFF)
+        return
     except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EPERM):
-            raise
-        for name in os.listdir("/proc/self/fd"):
-            if int(name) > 2 and int(name) not in keep:
-                try:
-                    os.close(int(name))
-                except OSError:
-                    pass  # the descriptor of the listing itself
+        failure = error
+    for name in os.listdir("/proc/self/fd"):  # whatever it was: a copy of the other end would hide that it was closed
+        if int(name) > 2 and int(name) not in keep:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the descriptor of the listing itself
+    if failure.errno not in (errno.ENOSYS, errno.EPERM):
+        raise failure
 
 
 def receive(link: int) -> tuple[Request, list[int]]:
@@ -259,12 +279,23 @@ def _read_all(memfd: int) -> bytes:
     return data
 
 
-def _await_command(link: int, state: steps.State | None) -> tuple[Request, list[int]]:
+def await_request(link: int) -> tuple[Request, list[int], StepError | None]:
+    """Wait for the request; see :func:`receive`. The last item is what went wrong with it.
+
+    Whom to tell stands in the message itself, which the kernel keeps when it could not even begin to receive it.
+    """
+    try:
+        return *receive(link), None
+    except OSError as error:
+        return *receive(link), StepError(-1, b"start-init", error)
+
+
+def _await_command(link: int, state: steps.State | None) -> tuple[Request, list[int], StepError | None]:
     """Wait for the request with a command, and execute a plan that comes before it.
 
     When that fails this init ends; who asks is told by another one.
     """
-    request, streams = receive(link)
+    request, streams, failure = await_request(link)
     while not streams:
         try:
             if state is None:
@@ -273,8 +304,8 @@ def _await_command(link: int, state: steps.State | None) -> tuple[Request, list[
             channel.send(link, b"e")
         except (StepError, BrokenPipeError, ConnectionResetError):
             os._exit(0)
-        request, streams = receive(link)
-    return request, streams
+        request, streams, failure = await_request(link)
+    return request, streams, failure
 
 
 def _set_up(request: Request, state: steps.State, link: int) -> None:
@@ -334,6 +365,9 @@ def _live(request: Request, streams: list[int], ends: tuple[int, int], state: st
                 return
         else:
             pid = _spawn(request, streams, terminal)
+    except StepError as error:
+        send(status, error.report)
+        return
     except OSError as error:
         send(status, [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")])
         return
@@ -439,7 +473,7 @@ def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | Non
 
     The session is set before the file actions, so a terminal that is opened as stdin becomes the controlling one.
     """
-    env = dict(item.split(b"=", 1) for item in request.env)
+    env = guarded(-1, b"canary", steps.scrubbed, request.variables())
     path = _executable(request)
     _, stdin, stdout, stderr = streams
     actions: list[tuple[object, ...]]
@@ -458,8 +492,7 @@ def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | Non
 
 def _executable(request: Request) -> bytes:
     """Find the command of a request; for the errors see :func:`find_executable`."""
-    env = dict(item.split(b"=", 1) for item in request.env)
-    return find_executable(request.argv[0], env.get(b"PATH", SEARCH_PATH))
+    return find_executable(request.argv[0], request.variables().get(b"PATH", SEARCH_PATH))
 
 
 def find_executable(name: bytes, search_path: bytes, is_shown: Callable[[bytes], bool] = os.path.lexists) -> bytes:

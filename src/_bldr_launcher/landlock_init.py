@@ -37,18 +37,21 @@ def main(link: int, launcher: int, kernel: Kernel = syscalls) -> NoReturn:
     status = -1
     temps: list[bytes] = []
     try:
-        kernel.prctl(syscalls.PR_SET_NAME, b"bldr-init")
-        init.close_all_but(link, kernel=kernel)
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, (*init.FORWARDED, _signal.SIGCHLD, wire.ENDING))
-        kernel.empty_capability_sets()
-        kernel.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-        kernel.prctl(syscalls.PR_SET_PDEATHSIG, wire.ENDING)
-        if os.getppid() != launcher:  # it died before the line above
+        failure: init.StepError | None = None
+        try:
+            init.guarded(-1, b"start-init", _prepare, link, kernel)
+        except init.StepError as error:
+            failure = error
+        if os.getppid() != launcher:  # it died before it was said what happens then
             os._exit(0)
-        request, streams = init.receive(link)
+        request, streams, unheard = init.await_request(link)
         status = streams[0]
-        temps = [step[1] for step in request.steps if step[0] == b"temp-at"]
-        _live(request, streams, temps, kernel)
+        failure = failure or unheard
+        if failure is not None:
+            init.send(status, failure.report)
+        else:
+            temps = [step[1] for step in request.steps if step[0] == b"temp-at"]
+            _live(request, streams, temps, kernel)
     except BrokenPipeError:
         pass  # the supervisor is gone: nobody is left to be told
     except BaseException as error:  # noqa: BLE001  our own mistake: say so, and end the sandbox
@@ -56,6 +59,15 @@ def main(link: int, launcher: int, kernel: Kernel = syscalls) -> NoReturn:
     finally:
         _end_survivors(temps)
         os._exit(0)
+
+
+def _prepare(link: int, kernel: Kernel) -> None:
+    init.close_all_but(link, kernel=kernel)  # first: a copy of the other end would hide that it was closed
+    kernel.prctl(syscalls.PR_SET_NAME, b"bldr-init")
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, (*init.FORWARDED, _signal.SIGCHLD, wire.ENDING))
+    kernel.empty_capability_sets()
+    kernel.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    kernel.prctl(syscalls.PR_SET_PDEATHSIG, wire.ENDING)
 
 
 def _end_survivors(temps: list[bytes]) -> int:

@@ -37,6 +37,10 @@ class Request:
         """What of ``fork`` and ``exec`` is refused to the command, see policy.py."""
         return frozenset([word for step in self.steps if step[0] == b"refuse" for word in step[1:]])
 
+    def variables(self) -> dict[bytes, bytes]:
+        """Return the environment of the command."""
+        return dict([item.split(b"=", 1) for item in self.env])
+
     @property
     def is_traced(self) -> bool:
         """Whether a tracer watches the command."""

@@ -25,7 +25,7 @@ import os
 import resource
 import select
 
-from _bldr_launcher import channel, init, request, root, scratch, seccomp, stock, syscalls, trees, wire
+from _bldr_launcher import channel, init, request, root, scratch, seccomp, steps, stock, syscalls, trees, wire
 from _bldr_launcher.wire import SANDBOX_ID
 
 TYPE_CHECKING = False
@@ -75,6 +75,7 @@ def serve(
     try:
         base, lock = scratch.create_base(scratch_parent)
         step = b"launcher"
+        steps.plant()
         place = find_place()
         launcher = (kind or Launcher)(control_fd, base, lock, ready=ready, once=once, kernel=kernel, place=place)
         step = b"namespaces"
@@ -272,7 +273,12 @@ class Launcher:
 
     def serve_one(self) -> bool:
         """Take one request; False at the end of the stream."""
-        data, fds = channel.receive(self.control, wire.LARGEST_INLINE)
+        failure: OSError | None = None
+        try:
+            data, fds = channel.receive(self.control, wire.LARGEST_INLINE)
+        except OSError as error:  # whom to tell stands in the message itself
+            failure = error
+            data, fds = channel.receive(self.control, wire.LARGEST_INLINE)
         if not data:
             return False
         if not fds:
@@ -287,6 +293,8 @@ class Launcher:
         link = None
         self.stage = b"start-init"
         try:
+            if failure is not None:
+                raise failure
             if self.mode == b"root":
                 _give_pipes(fds[1:4])
             link = self.hand_over(data, fds)

@@ -26,7 +26,18 @@ if TYPE_CHECKING:
     # Makes an entry: its name, and the descriptor of its directory or None for the working directory.
     Create: TypeAlias = Callable[[bytes, int | None], None]
 
-__all__ = ["CANARIES", "OPERATIONS", "CanaryError", "State", "must_fail", "refuse", "rlimit", "try_early"]
+__all__ = [
+    "CANARIES",
+    "OPERATIONS",
+    "CanaryError",
+    "State",
+    "must_fail",
+    "plant",
+    "refuse",
+    "rlimit",
+    "scrubbed",
+    "try_early",
+]
 
 WALK = syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS | syscalls.RESOLVE_BENEATH
 RESOURCES = {
@@ -37,6 +48,7 @@ RESOURCES = {
     b"nproc": resource.RLIMIT_NPROC,
     b"stack": resource.RLIMIT_STACK,
 }
+PLANTED = b"BLDR_CANARY_"  # how the name of the variable begins that no command may get
 
 
 class CanaryError(OSError):
@@ -459,6 +471,34 @@ def _canary_ipc(state: State, _argument: bytes) -> None:
         raise CanaryError(0, "the IPC namespace is the host's")
 
 
+def plant() -> None:
+    """Set a variable in this process, and in every init that it clones, that no declared one can be mistaken for."""
+    os.environb[PLANTED + os.urandom(8).hex().encode()] = b"1"
+
+
+def _planted() -> bytes:
+    return next((name for name in os.environb if name.startswith(PLANTED)), b"")
+
+
+def _canary_unset(_state: State, _argument: bytes) -> None:
+    """See that there is something to be left behind; whether it was is seen by :func:`scrubbed`."""
+    if not _planted():
+        raise CanaryError(0, "no variable is there that a command must not get")
+
+
+def scrubbed(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return what execve(2) is about to be given, in which the variable must not be that this process has.
+
+    It is looked for here and not in /proc/PID/environ: a short command has ended before anybody can open that.
+
+    Raises:
+        CanaryError: The variable is there.
+    """
+    if _planted() in environment:
+        raise CanaryError(0, "a variable that was not declared was passed on")
+    return environment
+
+
 CANARIES: dict[bytes, Callable[[State, bytes], None]] = {
     b"absent": _canary_absent,
     b"readonly": _canary_readonly,
@@ -469,6 +509,7 @@ CANARIES: dict[bytes, Callable[[State, bytes], None]] = {
     b"hostname": _canary_hostname,
     b"pid1": _canary_pid1,
     b"ipc": _canary_ipc,
+    b"unset": _canary_unset,
 }
 
 OPERATIONS: dict[bytes, Callable[..., None]] = {

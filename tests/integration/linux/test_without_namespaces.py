@@ -145,6 +145,7 @@ def test_the_receipt_says_for_each_guarantee_what_enforced_it(executor: Hermetic
         Guarantee.IPC_ISOLATED,
         Guarantee.NO_NEW_PRIVILEGES,
         Guarantee.SYSCALLS_FILTERED,
+        Guarantee.ENVIRONMENT_SCRUBBED,
         Guarantee.TEMPS_REMOVED,
     }
     assert any("/tmp" in note for note in result.receipt.notes)

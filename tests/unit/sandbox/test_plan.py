@@ -197,6 +197,7 @@ def test_each_guarantee_that_can_be_tried_has_a_canary() -> None:
         steps.Canary("host-identity-hidden", "hostname", "bldr"),
         steps.Canary("no-new-privileges", "capless"),
         steps.Canary("syscalls-filtered", "filtered"),
+        steps.Canary("environment-scrubbed", "unset"),
     ]
 
 

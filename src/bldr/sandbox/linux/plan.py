@@ -274,6 +274,7 @@ def _canaries(resolved: ResolvedSpec) -> Iterable[Step]:
     yield steps.Canary(Guarantee.HOST_IDENTITY_HIDDEN, "hostname", resolved.spec.hostname)
     yield steps.Canary(Guarantee.NO_NEW_PRIVILEGES, "capless")
     yield steps.Canary(Guarantee.SYSCALLS_FILTERED, "filtered")
+    yield steps.Canary(Guarantee.ENVIRONMENT_SCRUBBED, "unset")
 
 
 def _unlisted(spec: SandboxSpec) -> str:

@@ -585,6 +585,7 @@ _CANARIES = {
     "hostname": "the host name is {}",
     "pid1": "no process of the host is seen",
     "ipc": "no shared memory of the host is seen",
+    "unset": "the command gets no variable of the process that starts it",
     "own-file": "a file of the caller that was not declared can be neither read nor changed",
     "no-socket": "no socket can be made",
     "no-shared-memory": "no System V shared memory can be looked for",

@@ -50,6 +50,7 @@ def compile_rules(resolved: ResolvedSpec, around: Surroundings) -> Plan:
             Canary(Guarantee.IPC_ISOLATED, "no-shared-memory"),
             Canary(Guarantee.NO_NEW_PRIVILEGES, "capless"),
             Canary(Guarantee.SYSCALLS_FILTERED, "filtered"),
+            Canary(Guarantee.ENVIRONMENT_SCRUBBED, "unset"),
         )
     )
 
