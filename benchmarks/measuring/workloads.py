@@ -87,7 +87,7 @@ def pytest(sources: Path, _output: Path) -> list[str] | None:
     tests.mkdir()
     for number in range(20):
         (tests / f"test_{number}.py").write_text(TESTS, encoding="ascii")
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--rootdir", str(tests), "-c", "/dev/null"]
+    options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:randomly", "--rootdir", str(tests), "-c", "/dev/null"]
     return [sys.executable, "-B", "-m", "pytest", *options, str(tests)]
 
 
