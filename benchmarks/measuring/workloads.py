@@ -87,8 +87,8 @@ def pytest(sources: Path, _output: Path) -> list[str] | None:
     tests.mkdir()
     for number in range(20):
         (tests / f"test_{number}.py").write_text(TESTS, encoding="ascii")
-    options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:randomly", "--rootdir", str(tests), "-c", "/dev/null"]
-    return [sys.executable, "-B", "-m", "pytest", *options, str(tests)]
+    options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:randomly", "--rootdir", str(tests)]
+    return [sys.executable, "-B", "-m", "pytest", *options, "-c", "/dev/null", str(tests)]
 
 
 def npm(sources: Path, output: Path) -> list[str] | None:
