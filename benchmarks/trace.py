@@ -1,6 +1,6 @@
 """What tracing costs: the same commands untraced, at each level, and under strace, in turns.
 
-python benchmarks/trace.py [--rounds N]     prints one JSON object
+python benchmarks/trace.py [--rounds N] [--only NAME]...     prints one JSON object
 
 strace is told to watch what the level full watches: files, executions and the network, of every process. It runs bare,
 without a sandbox, so its ratio is to the bare command and bldr's to bldr without a trace.
@@ -19,6 +19,7 @@ from pathlib import Path
 from builds import make_project
 from measuring import host, peers
 from measuring.timing import budget, in_turns, ratio, summary
+from measuring.workloads import configure, npm, pytest
 
 from bldr import HermeticExecutor, HermeticSpecBuilder, TraceLevel
 
@@ -29,7 +30,9 @@ SPAWNS = "i=0; while [ $i -lt 100 ]; do /usr/bin/true; i=$((i+1)); done"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="how often each command is timed")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--only", action="append", help="a command, by its name in the report")
+    arguments = parser.parse_args()
+    rounds, only = arguments.rounds, arguments.only
     description = host.describe()
     root = Path(tempfile.mkdtemp(prefix="bldr-trace.", dir="/var/tmp"))
     try:
@@ -44,8 +47,14 @@ def main() -> None:
         }
         if shutil.which("cc") and shutil.which("make"):
             commands |= {"31 C files, make -j1": [*make, "-j1"], "31 C files, make -j2": [*make, "-j2"]}
+        for name, made in (("configure", configure), ("pytest", pytest), ("npm", npm)):
+            if command := made(sources, output):
+                commands[name] = command
+        if only:
+            commands = {name: command for name, command in commands.items() if name in only}
+        tools = [sys.prefix] if "pytest" in commands and not sys.prefix.startswith("/usr/") else []
         spec = HermeticSpecBuilder.for_build(
-            workspace_root=root, sources=[sources], output_dir=output, temp_dir=root / "temps"
+            workspace_root=root, sources=[sources, *tools], output_dir=output, temp_dir=root / "temps"
         )
         executor = HermeticExecutor.create(spec)
         report = {
