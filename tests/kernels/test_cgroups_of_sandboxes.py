@@ -40,15 +40,15 @@ def launcher() -> Iterator[Launcher]:
     launcher.stop()
 
 
-USUAL = ("exited", ["true"], ResourceLimits(), None)
-ENDS: tuple[tuple[str, list[str], ResourceLimits, float | None], ...] = (
-    ("exited", ["false"], ResourceLimits(), None),
+USUAL = ("exited", ["true"], None, None)
+ENDS: tuple[tuple[str, list[str], ResourceLimits | None, float | None], ...] = (
+    ("exited", ["false"], None, None),
     ("limit-reached", ["sh", "-c", "true & true & wait"], ResourceLimits(processes=1), None),
-    ("timed-out", ["sleep", "600"], ResourceLimits(), 3),
-    ("signaled", ["sh", "-c", "(setsid sleep 600 &); kill -9 $$"], ResourceLimits(), None),
-    ("not started", ["true"], ResourceLimits(), 0.001),
-    ("not started", ["true"], ResourceLimits(), 0.03),
-    ("cancelled", ["sleep", "600"], ResourceLimits(), None),
+    ("timed-out", ["sleep", "600"], None, 3),
+    ("signaled", ["sh", "-c", "(setsid sleep 600 &); kill -9 $$"], None, None),
+    ("not started", ["true"], None, 0.001),
+    ("not started", ["true"], None, 0.03),
+    ("cancelled", ["sleep", "600"], None, None),
 )
 
 
