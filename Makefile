@@ -21,7 +21,7 @@ LINUX_ONLY := \
 POSIX_ONLY := \
 	--exclude '/_bldr_launcher/(pseudofile|seccomp|trace_calls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
-	--exclude '/bldr/execution/(relay|session|streams)\.py$$' \
+	--exclude '/bldr/execution/(interface|relay|session|streams)\.py$$' \
 	--exclude '/bldr/cli/(pictures|run|settings|shell)\.py$$' \
 	--exclude '/bldr/(audit/(log|reader)|report/terminal)\.py$$'
 

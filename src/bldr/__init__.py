@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bldr.execution.changes import Change, ChangeKind
     from bldr.execution.executor import HermeticExecutor
     from bldr.execution.fetch import fetch
+    from bldr.execution.interface import BuildRequest, BuildSandbox, PreparedEnvironment, create_sandbox
     from bldr.execution.monitor import ResourceMonitor, create_monitor
     from bldr.execution.session import Sandbox
     from bldr.execution.timeout import TimeoutEnforcer, create_timeout_enforcer
@@ -69,6 +70,8 @@ __all__ = [
     "BackendUnavailableError",
     "BldrError",
     "BlobNotFoundError",
+    "BuildRequest",
+    "BuildSandbox",
     "BuilderfileError",
     "BuilderfileSyntaxError",
     "CacheError",
@@ -103,6 +106,7 @@ __all__ = [
     "OverlappingPathsError",
     "PathSet",
     "PostMortem",
+    "PreparedEnvironment",
     "ProcessPolicy",
     "ProcessRecord",
     "ProcessSnapshot",
@@ -133,6 +137,7 @@ __all__ = [
     "Violation",
     "__version__",
     "create_monitor",
+    "create_sandbox",
     "create_timeout_enforcer",
     "fetch",
     "logging_hook",
@@ -148,6 +153,7 @@ _HOMES = {
     "bldr.execution.changes": ("Change", "ChangeKind"),
     "bldr.execution.executor": ("HermeticExecutor",),
     "bldr.execution.fetch": ("fetch",),
+    "bldr.execution.interface": ("BuildRequest", "BuildSandbox", "PreparedEnvironment", "create_sandbox"),
     "bldr.execution.monitor": ("ResourceMonitor", "create_monitor"),
     "bldr.execution.session": ("Sandbox",),
     "bldr.execution.timeout": ("TimeoutEnforcer", "create_timeout_enforcer"),
