@@ -123,6 +123,14 @@ def test_a_name_that_is_no_guarantee_is_a_mistake_of_the_command_line(bldr: Run)
     assert b"processes-isolated" in done.stderr
 
 
+def test_the_whole_root_as_an_input_is_refused_with_what_to_do() -> None:
+    with pytest.raises(BackendUnavailableError, match="the input '/' needs a mount namespace") as caught:
+        executor_of(builder().input("/")).execute(["true"], timeout=BOUND)
+
+    assert caught.value.code == "sandbox.beyond-landlock"
+    assert caught.value.hint == "declare the directories that are needed, one by one"
+
+
 # What it can do
 
 

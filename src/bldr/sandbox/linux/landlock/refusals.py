@@ -34,6 +34,11 @@ def refuse_beyond(resolved: ResolvedSpec) -> None:
         raise _beyond(f"the user id {spec.uid} needs a user namespace", "leave --uid out: the caller's is kept")
 
     for one in spec.declarations:
+        if one.role == Role.INPUT and one.at == "/":
+            raise _beyond(
+                "the input '/' needs a mount namespace: without one it holds the temps of every other sandbox as well",
+                "declare the directories that are needed, one by one",
+            )
         if one.role == Role.OVERLAY:
             raise _beyond(f"the overlay {one.at!r} needs a mount namespace", "copy it, and declare the copy as output")
     for entry in resolved.entries:
