@@ -89,6 +89,7 @@ def test_json(answer, root: Path) -> None:
         "deps": ["//lib:base"],
         "command": [],
         "outputs": ["bin/libutil.a"],
+        "options": {},
         "hermetic": {
             "enabled": True,
             "inputs": [],
@@ -97,8 +98,15 @@ def test_json(answer, root: Path) -> None:
             "network": [],
             "timeout": None,
             "limits": {},
-            "process": {"max_children": None, "kill_on_parent_exit": True, "allow_userns": False},
+            "process": {
+                "max_children": None,
+                "kill_on_parent_exit": True,
+                "allow_userns": False,
+                "allow_fork": True,
+                "allow_exec": True,
+            },
             "env": {},
+            "toolchain": "system",
         },
         "place": "lib/Builderfile:2",
     }
