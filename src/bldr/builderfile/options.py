@@ -53,7 +53,11 @@ def keys_without_meaning(keys: Iterable[str], language: str) -> list[tuple[str, 
     """
     if language and language not in LANGUAGES:
         return []
-    return [(key, LANGUAGE_KEYS[key]) for key in keys if language not in LANGUAGE_KEYS.get(key, (language,))]
+    return [
+        (key, tuple(filter(None, LANGUAGE_KEYS[key])))
+        for key in keys
+        if language not in LANGUAGE_KEYS.get(key, (language,))
+    ]
 
 
 def _defines(entry: Entry, reader: Reader) -> tuple[tuple[str, str], ...]:

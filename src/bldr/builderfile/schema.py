@@ -73,7 +73,7 @@ LANGUAGES = {
 LANGUAGE_KEYS = {
     "flags": ("c", "cpp"),
     "defines": ("c", "cpp"),
-    "includes": ("c", "cpp"),
+    "includes": ("", "c", "cpp", "python"),
     "linkFlags": ("c", "cpp"),
     "linkage": ("c", "cpp"),
     "main": ("python",),

@@ -60,8 +60,8 @@ class Options:
     Args:
         flags: Arguments of the compiler, behind those that bldr gives.
         defines: Macros and their values.
-        includes: Folders of the target's headers, relative to the workspace, in which compilers look for them; by
-            default those with which the patterns of headers begin.
+        includes: Folders, relative to the workspace, in which compilers look for headers, by default those with which
+            the patterns of headers begin, and Python for modules, by default those that hold the outermost packages.
         link_flags: Arguments of the linker, behind the objects; those of a static library belong to whoever links it.
         linkage: Of a library: ``static`` or ``shared``; empty means static.
         main: Of an executable: the module, or ``module:function``, with which it starts; empty where the sources tell.
