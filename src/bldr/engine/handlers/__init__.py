@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Provided", "handler_for"]
 
 # The module of each language; targets with a command of their own have none.
-_BUILT_IN = {"": "custom"}
+_BUILT_IN = {"": "custom", "c": "c", "cpp": "c", "python": "python", "shell": "shell"}
 
 
 @value
