@@ -128,7 +128,7 @@ def _link(target: Resolved, needs: Sequence[Provided], objects: tuple[str, ...])
         output,
         *objects,
         *[path if "/" in path else f"./{path}" for path in links],
-        *[f"-Wl,-rpath,{posixpath.normpath(f'$ORIGIN/{folder}')}" for folder in dict.fromkeys(folders)],
+        *[f"-Wl,-rpath,{f'$ORIGIN/{folder}'.removesuffix('/.')}" for folder in dict.fromkeys(folders)],
         *declared.options.link_flags,
         *[flag for need in needs for flag in need.link_flags],
     ]
