@@ -56,9 +56,8 @@ FILES = {
 def told(action: Action) -> str:
     words = [SCRIPTS.get(word, word) for word in action.argv]
     lines = [f"{action} ({action.mnemonic})", f"    {' '.join(words)}"]
-    for name in ("inputs", "outputs", "reports"):
-        if getattr(action, name):
-            lines.append(f"    {name}: {' '.join(getattr(action, name))}")
+    paths = {name: getattr(action, name) for name in ("inputs", "outputs", "reports")}
+    lines += [f"    {name}: {' '.join(found)}" for name, found in paths.items() if found]
     if action.env:
         lines.append(f"    env: {' '.join('='.join(pair) for pair in action.env)}")
     if action.depfile:

@@ -16,7 +16,7 @@ from bldr.engine.graph import graph_of
 from bldr.engine.lock import WorkspaceLock
 from bldr.engine.outcome import Status
 from bldr.engine.state import State
-from bldr.engine.testing import Case, Tested, Verdict, cases_of, to_junit
+from bldr.engine.testing import Case, Suite, Verdict, cases_of, to_junit
 from bldr.errors import BuilderfileError
 from bldr.model.text import visible
 from bldr.model.value import replace
@@ -124,9 +124,9 @@ class _Progress(Plain):
             super().finished(outcome)
 
 
-def _tests(root: str, labels: Sequence[Label], outcomes: Sequence[Outcome]) -> list[Tested]:
+def _tests(root: str, labels: Sequence[Label], outcomes: Sequence[Outcome]) -> list[Suite]:
     """Return what became of each test, and keep what it printed."""
-    found: dict[Label, Tested] = {}
+    found: dict[Label, Suite] = {}
     skipped: dict[Label, str] = {}
     for outcome in outcomes:
         label = outcome.action.target
@@ -136,14 +136,14 @@ def _tests(root: str, labels: Sequence[Label], outcomes: Sequence[Outcome]) -> l
             skipped.setdefault(label, f"{outcome.action.name} failed")
     tests = []
     for label in labels:
-        test = found.get(label, Tested(str(label), problem="it has no test to run"))
+        test = found.get(label, Suite(str(label), problem="it has no test to run"))
         if not test.cases and label in skipped:
             test = replace(test, problem=skipped[label])
         tests.append(test)
     return tests
 
 
-def _tested(root: str, outcome: Outcome) -> Tested:
+def _tested(root: str, outcome: Outcome) -> Suite:
     from bldr.cli import testlogs
 
     label = outcome.action.target
@@ -151,10 +151,10 @@ def _tested(root: str, outcome: Outcome) -> Tested:
     name = str(label)
     if outcome.status in (Status.SKIPPED, Status.CANCELLED):
         how = "what it needs could not be made" if outcome.status == Status.SKIPPED else "it was interrupted"
-        return Tested(name, problem=how)
+        return Suite(name, problem=how)
     if outcome.status == Status.UP_TO_DATE:
         cases, seconds, log = testlogs.read(folder)
-        return Tested(name, cases or (Case(label.name, Verdict.PASSED),), seconds, is_cached=True, log=log)
+        return Suite(name, cases or (Case(label.name, Verdict.PASSED),), seconds, is_cached=True, log=log)
     result = outcome.result
     log = mapped_back(result.stdout, root) if result is not None else b""
     report = testlogs.report_of(root, outcome.action.reports)
@@ -163,10 +163,10 @@ def _tested(root: str, outcome: Outcome) -> Tested:
     seconds = result.duration if result is not None else 0.0
     is_cached = outcome.status == Status.CACHED
     testlogs.write(folder, cases, seconds, log)
-    return Tested(name, cases, seconds, is_cached=is_cached, problem=problem, log=log)
+    return Suite(name, cases, seconds, is_cached=is_cached, problem=problem, log=log)
 
 
-def _show(tests: Sequence[Tested], *, is_quiet: bool) -> None:
+def _show(tests: Sequence[Suite], *, is_quiet: bool) -> None:
     """Show a table of the tests, and the cases that failed."""
     width = max(len(test.label) for test in tests)
     for test in tests:

@@ -21,8 +21,8 @@ TEST = Verb(
     usage=("bldr test [OPTIONS] [TARGET...]",),
     description=(
         "Build what tests need, and run them: all tests of the workspace without a TARGET. A test sees its sources,"
-        " what its dependencies provide and the toolchain. One that has passed is not run again until something that it can"
-        " see changes; '(cached)' says so. All tests run, also behind one that fails."
+        " what its dependencies provide and the toolchain. One that has passed is not run again until something that it"
+        " can see changes; '(cached)' says so. All tests run, also behind one that fails."
     ),
     options=(*[option for option in BUILD.options if option.name not in ("keep-going", "dry-run")], *_OWN),
     takes=WORDS,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
-__all__ = ["Case", "Tested", "Verdict", "cases_of", "to_junit"]
+__all__ = ["Case", "Suite", "Verdict", "cases_of", "to_junit"]
 
 _LARGEST = 64 << 20  # bytes of a report
 _TAP_PLAN = re.compile(rb"^1\.\.(\d{1,6})\s*(?:#.*)?$", re.MULTILINE)
@@ -57,7 +57,7 @@ class Case:
 
 
 @value
-class Tested:
+class Suite:
     """What became of the test of one target.
 
     Args:
@@ -110,7 +110,7 @@ def _of_junit(data: bytes) -> tuple[Case, ...]:
         return ()
     try:
         root = ET.fromstring(data)  # noqa: S314  # without a document type there are no entities to expand
-    except (ET.ParseError, ValueError):
+    except (ET.ParseError, LookupError, ValueError):
         return ()
     return tuple([_case(element) for element in root.iter("testcase")])
 
@@ -153,7 +153,7 @@ def _of_tap(printed: bytes) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-def to_junit(tests: Iterable[Tested]) -> bytes:
+def to_junit(tests: Iterable[Suite]) -> bytes:
     """Return tests as JUnit XML: a suite for each target."""
     from xml.etree import ElementTree as ET
 

@@ -90,19 +90,23 @@ class Result(unittest.TextTestResult):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.suite = ElementTree.Element("testsuite", name="unittest")
+        self.case, self.began = None, time.monotonic()
     def startTest(self, test):
         self.began = time.monotonic()
         self.case = None
         super().startTest(test)
-    def _note(self, test, tag, text):
+    def _raised(self, test, tag, err):
+        message = traceback.format_exception_only(err[0], err[1])[-1].strip().splitlines()[0]
+        self._note(test, tag, self._exc_info_to_string(err, test), message)
+    def _note(self, test, tag, text, message=""):
         if self.case is None or tag == "":
             owner, _, name = test.id().rpartition(".")
             self.case = ElementTree.SubElement(self.suite, "testcase", classname=owner, name=name)
-        self.case.set("time", f"{time.monotonic() - getattr(self, 'began', time.monotonic()):.3f}")
+        self.case.set("time", f"{time.monotonic() - self.began:.3f}")
         if tag:
-            lines = text.strip().splitlines() or [""]
-            clean = "".join(letter if letter >= " " or letter in "\\t\\n\\r" else "?" for letter in text)
-            ElementTree.SubElement(self.case, tag, message=lines[-1][:500]).text = clean
+            clean = str.maketrans({chr(code): "?" for code in [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000)]})
+            reason = ElementTree.SubElement(self.case, tag, message=(message or text)[:500].translate(clean))
+            reason.text = text.translate(clean)
     def addSuccess(self, test):
         super().addSuccess(test)
         self._note(test, "", "")
@@ -111,15 +115,15 @@ class Result(unittest.TextTestResult):
         self._note(test, "skipped", reason)
     def addFailure(self, test, err):
         super().addFailure(test, err)
-        self._note(test, "failure", self._exc_info_to_string(err, test))
+        self._raised(test, "failure", err)
     def addError(self, test, err):
         super().addError(test, err)
-        self._note(test, "error", self._exc_info_to_string(err, test))
+        self._raised(test, "error", err)
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err is not None:
             self.case = None
-            self._note(subtest, "failure", self._exc_info_to_string(err, test))
+            self._raised(subtest, "failure", err)
     def addExpectedFailure(self, test, err):
         super().addExpectedFailure(test, err)
         self._note(test, "", "")
