@@ -30,7 +30,7 @@ class _Custom:
 
     def actions(self, target: Resolved, needs: Sequence[Provided]) -> Sequence[Action]:
         """The command, with everything in sight that the targets that it needs provide."""
-        return () if target.target.type == TEST else (_action(target, needs, "make its outputs", "Custom"),)
+        return () if target.target.type == TEST else (_action(target, needs, "run its command", "Custom"),)
 
     def tests(self, target: Resolved, needs: Sequence[Provided]) -> Sequence[Action]:
         """The command of a test."""

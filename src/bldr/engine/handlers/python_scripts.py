@@ -104,7 +104,8 @@ class Result(unittest.TextTestResult):
             self.case = ElementTree.SubElement(self.suite, "testcase", classname=owner, name=name)
         self.case.set("time", f"{time.monotonic() - self.began:.3f}")
         if tag:
-            clean = str.maketrans({chr(code): "?" for code in [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000)]})
+            wrong = [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
+            clean = dict.fromkeys(wrong, "?")
             reason = ElementTree.SubElement(self.case, tag, message=(message or text)[:500].translate(clean))
             reason.text = text.translate(clean)
     def addSuccess(self, test):
