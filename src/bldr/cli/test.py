@@ -98,10 +98,10 @@ def _with_timeout(
 ) -> Mapping[Label, Resolved]:
     from bldr.model.limits import parse_duration
 
-    text = parsed.last("timeout")
+    text = parsed.last("test-timeout")
     if text is None:
         return targets
-    seconds = parse_duration(text, what="--timeout")
+    seconds = parse_duration(text, what="--test-timeout")
     found = dict(targets)
     for label in labels:
         target = found[label].target

@@ -9,7 +9,7 @@ __all__ = ["TEST"]
 
 _OWN = (
     Option("no-cache", "run every test, also those that have passed and of which nothing has changed"),
-    Option("timeout", "end a test after DURATION where its target has no timeout", metavar="DURATION"),
+    Option("test-timeout", "end a test after DURATION where its target has no timeout", metavar="DURATION"),
     Option(
         "junit", "write the result of each case to FILE, as JUnit XML", metavar="FILE", completes="file", group="Report"
     ),

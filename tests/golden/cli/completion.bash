@@ -30,7 +30,7 @@ _bldr() {
             files= ;;
         test)
             flags="--wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help --no-cache"
-            values="-j --jobs --cache-dir --timeout --junit"
+            values="-j --jobs --cache-dir --test-timeout --junit"
             command=
             words=""
             files= ;;
@@ -202,6 +202,8 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --cache-dir)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
+        --test-timeout)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --junit)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
         --format)

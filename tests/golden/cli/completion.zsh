@@ -148,7 +148,7 @@ _bldr() {
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' \
                 '--no-cache[run every test, also those that have passed and of which nothing has changed]' \
-                '--timeout=[end a test after DURATION where its target has no timeout]:DURATION: ' \
+                '--test-timeout=[end a test after DURATION where its target has no timeout]:DURATION: ' \
                 '--junit=[write the result of each case to FILE, as JUnit XML]:FILE:_files' ;;
         clean)
             _arguments -s -S \

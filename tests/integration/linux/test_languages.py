@@ -227,7 +227,7 @@ def test_python_with_an_extension_in_c(bench: Bench) -> None:
 def test_a_test_that_takes_too_long_is_ended(bench: Bench) -> None:
     bench.write("Builderfile", 'target("t") { type: test; command: "echo begun; sleep 1000"; }')
 
-    told = bench.test("--timeout", "1s", status=1)
+    told = bench.test("--test-timeout", "1s", status=1)
 
     assert "t: FAILED" in told or "//:t  FAILED" in told
     assert bench.read(".builder/tests/t~/log") == "begun\n"
