@@ -36,6 +36,12 @@ have_c_compiler() {
         /usr/bin/cc -x c - -o /dev/null 2>/dev/null
 }
 
+# For the module in C, the Python of the toolchain needs its headers, and the program in C++ its compiler.
+have_python_headers() {
+    command -v c++ > /dev/null && [ -x /usr/bin/python3 ] &&
+        [ -f "$(/usr/bin/python3 -I -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]
+}
+
 build_c_project() {
     project=examples/tally
     say "A C project, a library with a program and a test. It sees $project and the compiler, and can write demo-out."
@@ -63,6 +69,16 @@ if have_c_compiler; then
     build_c_project
 else
     build_python_project
+fi
+
+if have_c_compiler && have_python_headers; then
+    say "A library in C, a program in C++, a module for Python and a table that a script writes, from one Builderfile:"
+    cp -R examples/polyglot demo-out/polyglot
+    cd demo-out/polyglot
+    run bldr build --cache-dir ../cache
+    run bldr test --cache-dir ../cache
+    run bin/describe 2 4 4 4 5 5 7 9
+    cd "$here"
 fi
 
 say "A file that was not declared is not there, although it is on this disk:"

@@ -112,6 +112,23 @@ target("contradiction") {
 }
 target("block") { type: library; sources: ["a.c"]; hermetic: false; }
 """,
+    """
+target("options") {
+    type: library;
+    language: fortran;
+    sources: ["a.c"];
+    flags: "-O2 -g";
+    defines: { "F(x)": "x"; NDEBUG: 1; OK: ""; }
+    includes: ["/usr/include/x", "../..", "include/*"];
+    linkFlags: ["-lm", 3];
+    linkage: dynamic;
+    main: "app:run()";
+    runner: nose;
+    hermetic: { toolchain: clang; process: { allowFork: 0; allowexec: true; } }
+}
+target("types") { type: executable; sources: ["a.c"]; linkage: shared; runner: pytest; main: app; toolchain: none; }
+target("tools") { type: executable; sources: ["a.c"]; linkage: 3; runner: ["pytest"]; hermetic: { toolchain: 3; } }
+""",
 )
 
 
@@ -184,6 +201,16 @@ WORKSPACES: dict[str, dict[str, str]] = {
             target("c") { type: library; sources: ["c.c"]; deps: ["//:a"]; }
             target("d") { type: library; sources: ["c.c"]; deps: ["//lib:c"]; }
         """,
+    },
+    "options of another language": {
+        "Builderfile": """
+            target("a") { type: executable; sources: ["a.py"]; flags: ["-O2"]; defines: { A: "1"; } main: "a"; }
+            target("b") { type: executable; sources: ["a.c"]; main: "a"; }
+            target("c") { type: custom; command: "x"; flags: ["-O2"]; }
+            target("d") { type: test; command: "x"; runner: pytest; }
+        """,
+        "a.py": "",
+        "a.c": "",
     },
     "sources that are not there": {
         "Builderfile": """

@@ -45,6 +45,7 @@ def test_the_demo_builds_a_c_project(checkout: Path) -> None:
     assert "Read-only file system" in printed
     assert "Network is unreachable" in printed
     assert os.access(checkout / "demo-out" / "tally", os.X_OK)
+    assert ("2 of 2 tests passed" in printed) == (checkout / "demo-out" / "polyglot").exists()
     assert sorted(path.name for path in (checkout / "examples" / "tally").iterdir()) == [
         "Makefile",
         "include",

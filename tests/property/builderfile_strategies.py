@@ -8,8 +8,8 @@ import string
 from hypothesis import strategies as st
 
 from bldr.builderfile.label import Label
-from bldr.builderfile.schema import LANGUAGES
-from bldr.builderfile.target import CUSTOM, TYPES, Hermetic, Target
+from bldr.builderfile.schema import LANGUAGES, LINKAGES, RUNNERS
+from bldr.builderfile.target import CUSTOM, TYPES, Hermetic, Options, Target
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits
 from bldr.model.network import NetworkPolicy
@@ -79,9 +79,27 @@ hermetic = st.builds(
         st.none() | st.integers(0, 50),
         kill_on_parent_exit=st.booleans(),
         allow_userns=st.booleans(),
+        allow_fork=st.booleans(),
+        allow_exec=st.booleans(),
     ),
     env=_variables.map(EnvSet),
+    toolchain=st.sampled_from(["system", "none"]),
 )
+_flags = st.lists(_wild_text | st.just(""), max_size=3).map(tuple)
+_macros = st.dictionaries(st.sampled_from(["NDEBUG", "_x", "A1"]), _wild_text | st.just(""), max_size=2)
+
+
+def _options(kind: str) -> st.SearchStrategy[Options]:
+    return st.builds(
+        Options,
+        flags=_flags,
+        defines=_macros.map(lambda macros: tuple(macros.items())),
+        includes=_tuples(_path | st.just(".")),
+        link_flags=_flags,
+        linkage=st.sampled_from(["", *LINKAGES] if kind == "library" else [""]),
+        main=st.sampled_from(["", "a", "a.b:c.d"] if kind == "executable" else [""]),
+        runner=st.sampled_from(["", *RUNNERS] if kind == "test" else [""]),
+    )
 
 
 @st.composite
@@ -104,6 +122,7 @@ def targets(draw: st.DrawFn, folder: str) -> Target:
         command=command,
         output=draw(_tuples(_output)),
         hermetic=draw(st.just(Hermetic()) | hermetic),
+        options=draw(st.just(Options()) | _options(kind)),
     )
 
 

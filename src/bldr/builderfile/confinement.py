@@ -67,6 +67,7 @@ def spec_of(
         dict.fromkeys((*found.sources, *found.headers, *needs, *hermetic.inputs)),
         output_dir,
         temp_dir,
+        hermetic.toolchain,
         outputs=hermetic.outputs,
         temps=hermetic.temps,
         workspace_at=workspace_at,

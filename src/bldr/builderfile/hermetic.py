@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bldr.builderfile import places
-from bldr.builderfile.schema import HERMETIC, NETWORK, PROCESS, RESOURCES
+from bldr.builderfile.schema import HERMETIC, NETWORK, PROCESS, RESOURCES, camel
 from bldr.builderfile.target import Hermetic
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits, parse_count, parse_duration
 from bldr.model.network import Endpoint, NetworkPolicy
 from bldr.model.process import ProcessPolicy
+from bldr.model.toolchain import SYSTEM, named
+from bldr.model.value import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def hermetic_of(node: Node, reader: Reader) -> Hermetic:
         limits=_limits(entries, reader),
         process=_process(entries["process"].value, reader) if "process" in entries else ProcessPolicy.hermetic(),
         env=_env(entries["env"].value, reader) if "env" in entries else EnvSet(),
+        toolchain=_toolchain(entries["toolchain"].value, reader) if "toolchain" in entries else SYSTEM.name,
     )
 
 
@@ -108,11 +111,23 @@ def _process(node: Node, reader: Reader) -> ProcessPolicy:
         text = reader.quantity(value, "a number of processes")
         if text is not None:
             children = reader.tried(value.span, parse_count, text, what="maxChildren", minimum=0)
-    kill, userns = (
-        reader.truth(entries[key].value) if key in entries else default
-        for key, default in (("killOnParentExit", True), ("allowUserns", False))
-    )
-    return ProcessPolicy(children, kill_on_parent_exit=kill is not False, allow_userns=userns is True)
+    truths = {
+        name: reader.truth(entries[camel(name)].value)
+        for name in ("kill_on_parent_exit", "allow_userns", "allow_fork", "allow_exec")
+        if camel(name) in entries
+    }
+    said = {name: truth for name, truth in truths.items() if truth is not None}
+    return replace(ProcessPolicy.hermetic(), max_children=children, **said)
+
+
+def _toolchain(node: Node, reader: Reader) -> str:
+    from bldr.builderfile.syntax import NUMBER, Scalar
+
+    if not isinstance(node, Scalar) or node.kind == NUMBER:
+        reader.wrong_kind(node, "the name of a toolchain", "write system or none")
+        return SYSTEM.name
+    toolchain = reader.tried(node.span, named, node.value)
+    return SYSTEM.name if toolchain is None else toolchain.name
 
 
 def _env(node: Node, reader: Reader) -> EnvSet:

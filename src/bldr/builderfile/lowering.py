@@ -9,8 +9,10 @@ from __future__ import annotations
 from bldr.builderfile import places
 from bldr.builderfile.hermetic import hermetic_of
 from bldr.builderfile.label import Label
+from bldr.builderfile.languages import Languages
+from bldr.builderfile.options import check_type, options_of
 from bldr.builderfile.reader import Reader
-from bldr.builderfile.schema import LANGUAGES, TARGET
+from bldr.builderfile.schema import TARGET
 from bldr.builderfile.source import Source, Span, joined
 from bldr.builderfile.target import CUSTOM, TEST, TYPES, Hermetic, Target
 from bldr.model.value import value
@@ -101,9 +103,11 @@ def _target(declaration: Declaration, reader: Reader) -> Declared | None:
         "deps": reader.list_of(entries.get("deps"), Label.parse),
         "output": reader.list_of(entries.get("output"), places.of_output, single=True),
     }
-    language = reader.choice(entries.get("language"), LANGUAGES, "language", "builderfile.language-unknown")
+    language = reader.choice(entries.get("language"), Languages(), "language", "builderfile.language-unknown")
     settings = hermetic_of(hermetic.value, reader) if hermetic is not None else Hermetic()
+    options = options_of(entries, reader)
     if kind:
+        check_type(kind, entries, reader, what)
         _check_shape(kind, entries, reader, declaration, what)
     if label is None:
         return None
@@ -117,6 +121,7 @@ def _target(declaration: Declaration, reader: Reader) -> Declared | None:
         command=command,
         output=lists["output"].values,
         hermetic=settings,
+        options=options,
     )
     return Declared(
         target,

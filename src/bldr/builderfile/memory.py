@@ -21,7 +21,7 @@ from bldr.builderfile.label import Label
 from bldr.builderfile.lowering import Declared
 from bldr.builderfile.places import STATE
 from bldr.builderfile.source import Source, Span
-from bldr.builderfile.target import Hermetic, Target
+from bldr.builderfile.target import Hermetic, Options, Target
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits
 from bldr.model.network import NetworkPolicy
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Memory"]
 
-_SCHEMA = 1
+_SCHEMA = 2
 _FILE = "targets.json"
 _WITNESS = ".gitignore"
 _USUAL = Hermetic()
+_PLAIN = Options()
 
 
 class Memory:
@@ -174,11 +175,12 @@ def _row(declared: Declared) -> list[Any]:
         target.command,
         target.output,
         None if target.hermetic == _USUAL else _hermetic_row(target.hermetic),
+        None if target.options == _PLAIN else [getattr(target.options, name) for name in Options.__match_args__],
     ]
 
 
 def _declared(row: Sequence[Any], folder: str, source: Source) -> Declared:
-    name, start, end, type_, language, sources, headers, deps, command, output, hermetic = row
+    name, start, end, type_, language, sources, headers, deps, command, output, hermetic, options = row
     target = Target(
         Label(folder, name),
         type_,
@@ -189,8 +191,15 @@ def _declared(row: Sequence[Any], folder: str, source: Source) -> Declared:
         tuple(command),
         tuple(output),
         _USUAL if hermetic is None else _hermetic(hermetic),
+        _PLAIN if options is None else _options(options),
     )
     return Declared(target, source, Span(start, end), {}, {})
+
+
+def _options(row: Sequence[Any]) -> Options:
+    flags, defines, includes, link_flags, *words = row
+    pairs = tuple([(name, text) for name, text in defines])
+    return Options(tuple(flags), pairs, tuple(includes), tuple(link_flags), *words)
 
 
 def _hermetic_row(hermetic: Hermetic) -> list[Any]:
@@ -202,13 +211,14 @@ def _hermetic_row(hermetic: Hermetic) -> list[Any]:
         [str(one) for one in hermetic.network.endpoints],
         hermetic.timeout,
         {name: getattr(hermetic.limits, name) for name in sorted(hermetic.limits.names_set)},
-        [hermetic.process.max_children, hermetic.process.kill_on_parent_exit, hermetic.process.allow_userns],
+        {name: getattr(hermetic.process, name) for name in ProcessPolicy.__match_args__},
         hermetic.env.items(),
+        hermetic.toolchain,
     ]
 
 
 def _hermetic(row: Sequence[Any]) -> Hermetic:
-    enabled, inputs, outputs, temps, endpoints, timeout, limits, process, env = row
+    enabled, inputs, outputs, temps, endpoints, timeout, limits, process, env, toolchain = row
     return Hermetic(
         enabled,
         tuple(inputs),
@@ -217,6 +227,7 @@ def _hermetic(row: Sequence[Any]) -> Hermetic:
         NetworkPolicy.allow_hosts(endpoints),
         timeout,
         ResourceLimits(**limits),
-        ProcessPolicy(*process),
+        ProcessPolicy(**process),
         EnvSet([(name, text) for name, text in env]),
+        toolchain,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bldr.errors import BuilderfileError
 
-__all__ = ["ANY", "STATE", "host_or_workspace", "is_pattern", "of_output", "of_source", "within"]
+__all__ = ["ANY", "STATE", "host_or_workspace", "is_pattern", "of_folder", "of_output", "of_source", "within"]
 
 STATE = ".builder"  # the folder of the workspace in which bldr keeps what it remembers
 ANY = "**"  # any number of folders
@@ -59,6 +59,24 @@ def of_output(text: str, folder: str) -> str:
     if path.rpartition("/")[2] == "Builderfile":
         raise _invalid(text, "is the name of a Builderfile", "write another name")
     return path + "/" * text.endswith("/")
+
+
+def of_folder(text: str, folder: str) -> str:
+    """Return the path of a folder relative to the workspace; ``.`` is the workspace itself.
+
+    Raises:
+        BuilderfileError: It leads out of the workspace, or cannot be a path.
+    """
+    if text.startswith("/") and not text.startswith("//"):
+        raise BuilderfileError(
+            f"{text!r} is not in the workspace",
+            code="builderfile.path-escapes",
+            hint='write a relative path, or //path from its root; folders of the host stand in flags: ["-I/path"]',
+        )
+    path = _relative(text, folder, text)
+    if is_pattern(path):
+        raise _invalid(text, "is a pattern", "name each folder")
+    return path or "."
 
 
 def host_or_workspace(text: str, folder: str) -> str:

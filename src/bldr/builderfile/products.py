@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bldr.builderfile.target import EXECUTABLE, LIBRARY
+from bldr.builderfile.target import EXECUTABLE, LIBRARY, SHARED
 from bldr.builderfile.tree import PRODUCTS
 
 TYPE_CHECKING = False
@@ -22,6 +22,8 @@ def products_of(target: Target, language: str) -> tuple[str, ...]:
     name = target.label.name
     if target.type == EXECUTABLE:
         return (f"{PRODUCTS}/{name}",)
+    if target.type == LIBRARY and language in _ARCHIVES:
+        return (f"{PRODUCTS}/lib{name}{'.so' if target.options.linkage == SHARED else '.a'}",)
     if target.type == LIBRARY:
-        return (f"{PRODUCTS}/lib{name}.a",) if language in _ARCHIVES else (f"{PRODUCTS}/{name}/",)
+        return (f"{PRODUCTS}/{name}/",)
     return ()

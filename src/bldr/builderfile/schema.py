@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from bldr.builderfile.target import EXECUTABLE, LIBRARY, SHARED, TEST
 from bldr.model.limits import LIMITS
 
 __all__ = [
+    "HANDLERS",
     "HERMETIC",
     "LANGUAGES",
+    "LANGUAGE_KEYS",
+    "LINKAGES",
     "NETWORK",
     "PROCESS",
     "RESOURCES",
+    "RUNNERS",
     "TARGET",
+    "TYPE_KEYS",
     "camel",
     "language_of",
 ]
@@ -24,6 +30,13 @@ TARGET = {
     "deps": "labels",
     "command": "command",
     "output": "outputs",
+    "flags": "texts",
+    "defines": "map",
+    "includes": "folders",
+    "linkFlags": "texts",
+    "linkage": "linkage",
+    "main": "module",
+    "runner": "runner",
     "hermetic": "block",
 }
 HERMETIC = {
@@ -37,9 +50,16 @@ HERMETIC = {
     "resources": "block",
     "process": "block",
     "env": "map",
+    "toolchain": "toolchain",
 }
 NETWORK = {"enabled": "truth", "allowHosts": "hosts"}
-PROCESS = {"maxChildren": "count", "killOnParentExit": "truth", "allowUserns": "truth"}
+PROCESS = {
+    "maxChildren": "count",
+    "killOnParentExit": "truth",
+    "allowUserns": "truth",
+    "allowFork": "truth",
+    "allowExec": "truth",
+}
 
 # Languages by name, each with the endings of its sources.
 LANGUAGES = {
@@ -48,6 +68,21 @@ LANGUAGES = {
     "python": (".py",),
     "shell": (".sh", ".bash"),
 }
+
+# The keys that mean something to some languages and types only. Languages of other packages may use all of them.
+LANGUAGE_KEYS = {
+    "flags": ("c", "cpp"),
+    "defines": ("c", "cpp"),
+    "includes": ("", "c", "cpp", "python"),
+    "linkFlags": ("c", "cpp"),
+    "linkage": ("c", "cpp"),
+    "main": ("python",),
+    "runner": ("python",),
+}
+TYPE_KEYS = {"linkage": (LIBRARY,), "main": (EXECUTABLE,), "runner": (TEST,)}
+LINKAGES = (SHARED, "static")
+RUNNERS = ("pytest", "unittest")
+HANDLERS = "bldr.handlers"  # the group of entry points by which other packages bring languages
 
 
 def camel(name: str) -> str:

@@ -6,18 +6,20 @@ from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits
 from bldr.model.network import NetworkPolicy
 from bldr.model.process import ProcessPolicy
+from bldr.model.toolchain import SYSTEM
 from bldr.model.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.builderfile.label import Label
 
-__all__ = ["CUSTOM", "EXECUTABLE", "LIBRARY", "TEST", "TYPES", "Hermetic", "Target"]
+__all__ = ["CUSTOM", "EXECUTABLE", "LIBRARY", "SHARED", "TEST", "TYPES", "Hermetic", "Options", "Target"]
 
 EXECUTABLE = "executable"
 LIBRARY = "library"
 TEST = "test"
 CUSTOM = "custom"
+SHARED = "shared"
 TYPES = (CUSTOM, EXECUTABLE, LIBRARY, TEST)
 
 
@@ -36,6 +38,7 @@ class Hermetic:
         limits: The limits that are set; all others have their defaults.
         process: How processes are confined.
         env: Variables, beside those that every action has.
+        toolchain: The name of the set of inputs that compilers and interpreters need.
     """
 
     enabled: bool = True
@@ -47,6 +50,31 @@ class Hermetic:
     limits: ResourceLimits = ResourceLimits()
     process: ProcessPolicy = ProcessPolicy.hermetic()
     env: EnvSet = EnvSet()
+    toolchain: str = SYSTEM.name
+
+
+@value
+class Options:
+    """How a target is compiled, linked, started or tested; which of it has a meaning depends on its language.
+
+    Args:
+        flags: Arguments of the compiler, behind those that bldr gives.
+        defines: Macros and their values.
+        includes: Folders, relative to the workspace, in which compilers look for headers, by default those with which
+            the patterns of headers begin, and Python for modules, by default those that hold the outermost packages.
+        link_flags: Arguments of the linker, behind the objects; those of a static library belong to whoever links it.
+        linkage: Of a library: ``static`` or ``shared``; empty means static.
+        main: Of an executable: the module, or ``module:function``, with which it starts; empty where the sources tell.
+        runner: Of a test: ``pytest`` or ``unittest``; empty means the first one that there is.
+    """
+
+    flags: tuple[str, ...] = ()
+    defines: tuple[tuple[str, str], ...] = ()
+    includes: tuple[str, ...] = ()
+    link_flags: tuple[str, ...] = ()
+    linkage: str = ""
+    main: str = ""
+    runner: str = ""
 
 
 @value
@@ -64,6 +92,7 @@ class Target:
         output: The files, or directories with a ``/`` behind, that it makes, relative to the workspace; empty where
             its type and language tell.
         hermetic: How it is confined.
+        options: How its language is compiled, linked, started or tested.
     """
 
     label: Label
@@ -75,3 +104,4 @@ class Target:
     command: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
     hermetic: Hermetic = Hermetic()
+    options: Options = Options()

@@ -7,11 +7,12 @@ import os
 from bldr.builderfile import globs, places
 from bldr.builderfile.graph import cycles, reachable
 from bldr.builderfile.lowering import lower
+from bldr.builderfile.options import keys_without_meaning
 from bldr.builderfile.parse import parse
 from bldr.builderfile.products import products_of
-from bldr.builderfile.schema import language_of
+from bldr.builderfile.schema import camel, language_of
 from bldr.builderfile.source import Source, joined
-from bldr.builderfile.target import CUSTOM
+from bldr.builderfile.target import CUSTOM, Options
 from bldr.builderfile.tree import FILE_NAME, Tree
 from bldr.errors import BuilderfileError, DependencyCycleError, UnknownTargetError
 from bldr.model.value import value
@@ -244,6 +245,7 @@ class _Lookup:
         sources = self._files(declared, "sources", generated)
         headers = self._files(declared, "headers", generated)
         language = target.language or self._language(declared, sources)
+        self._check_options(declared, "" if target.command else language)
         return Resolved(
             target, language, sources, headers, tuple(generated), target.output or products_of(target, language)
         )
@@ -265,6 +267,23 @@ class _Lookup:
             hint="write language: NAME; or make a target of each" if languages else "write language: NAME;",
         )
         return ""
+
+    def _check_options(self, declared: Declared, language: str) -> None:
+        """Refuse options that mean nothing to the language of a target."""
+        options = declared.target.options
+        if options == Options():
+            return
+        keys = [camel(name) for name in options.__match_args__ if getattr(options, name)]
+        for key, languages in keys_without_meaning(keys, language):
+            written = f"is written in {language}" if language else "runs a command"
+            self._add(
+                declared,
+                key,
+                None,
+                f"{key!r} means nothing here: {declared.target.label} {written}",
+                code="builderfile.key-unknown",
+                hint=f"it is a key of {' and '.join(languages)}",
+            )
 
     def _files(self, declared: Declared, key: str, generated: list[str]) -> tuple[str, ...]:
         patterns: tuple[str, ...] = getattr(declared.target, key)

@@ -9,18 +9,18 @@ from bldr.builderfile.schema import RESOURCES, camel
 from bldr.builderfile.source import Source
 from bldr.builderfile.target import Hermetic
 from bldr.model.process import ProcessPolicy
+from bldr.model.toolchain import SYSTEM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bldr.builderfile.label import Label
-    from bldr.builderfile.target import Target
+    from bldr.builderfile.target import Options, Target
 
 __all__ = ["text_of"]
 
 _SIZES = {"memory", "file_size", "disk_io", "disk_rate", "network_io", "core_size", "tmp_size"}
-_PROCESS = ("max_children", "kill_on_parent_exit", "allow_userns")
 
 
 def text_of(targets: Iterable[Target]) -> str:
@@ -42,9 +42,20 @@ def _target(target: Target) -> str:
         "output": [_path(path, folder) for path in target.output],
     }
     entries += [f"{key}: {_list(texts)};" for key, texts in lists.items() if texts]
+    entries += _options(target.options, folder)
     if target.hermetic != Hermetic():
         entries.append(f"hermetic: {{ {_hermetic(target.hermetic, folder)} }}")
     return " ".join(entries)
+
+
+def _options(options: Options, folder: str) -> list[str]:
+    entries = [f"flags: {_list(options.flags)};"] if options.flags else []
+    if options.defines:
+        entries.append(f"defines: {_map(options.defines)};")
+    lists = {"includes": [_path(path, folder) for path in options.includes], "linkFlags": options.link_flags}
+    entries += [f"{key}: {_list(texts)};" for key, texts in lists.items() if texts]
+    words = {"linkage": options.linkage, "main": options.main and quoted(options.main), "runner": options.runner}
+    return entries + [f"{key}: {word};" for key, word in words.items() if word]
 
 
 def _hermetic(hermetic: Hermetic, folder: str) -> str:
@@ -66,12 +77,13 @@ def _hermetic(hermetic: Hermetic, folder: str) -> str:
         entries.append(f"resources: {{ {' '.join(limits)} }}")
     if hermetic.process != ProcessPolicy():
         usual = ProcessPolicy()
-        fields = [(name, getattr(hermetic.process, name)) for name in _PROCESS]
+        fields = [(name, getattr(hermetic.process, name)) for name in ProcessPolicy.__match_args__]
         process = [f"{camel(name)}: {_plain(one)};" for name, one in fields if one != getattr(usual, name)]
         entries.append(f"process: {{ {' '.join(process)} }}")
     if hermetic.env:
-        pairs = [f"{quoted(name)}: {quoted(text)}" for name, text in hermetic.env.items()]
-        entries.append(f"env: {{ {', '.join(pairs)} }};")
+        entries.append(f"env: {_map(hermetic.env.items())};")
+    if hermetic.toolchain != SYSTEM.name:
+        entries.append(f"toolchain: {hermetic.toolchain};")
     return " ".join(entries)
 
 
@@ -93,6 +105,10 @@ def _label(label: Label, folder: str) -> str:
 
 def _list(texts: Iterable[str]) -> str:
     return f"[{', '.join(map(quoted, texts))}]"
+
+
+def _map(pairs: Iterable[tuple[str, str]]) -> str:
+    return f"{{ {', '.join(f'{quoted(name)}: {quoted(text)}' for name, text in pairs)} }}"
 
 
 def _plain(number: object) -> str:

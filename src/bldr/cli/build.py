@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from bldr.engine.graph import Graph
     from bldr.engine.outcome import Outcome
 
-__all__ = ["Request", "Signals", "chosen_labels", "main", "request_of"]
+__all__ = ["FAILED", "INTERRUPTED", "Request", "Signals", "chosen_labels", "main", "request_of", "say_how"]
 
-_FAILED = 1
-_INTERRUPTED = 130
+FAILED = 1
+INTERRUPTED = 130
 
 
 @value
@@ -108,7 +108,7 @@ def _build(parsed: Parsed, asked: Request) -> int:
     root = asked.workspace.root
     graph = graph_of(resolve(asked.workspace, asked.labels), asked.labels)
     tell = (lambda _text: None) if parsed.given("quiet") else say
-    _say_how(parsed, asked)
+    say_how(parsed, asked)
     with (
         WorkspaceLock(root, wait=parsed.given("wait"), say=tell),
         Cache(cache_directory(parsed.last("cache-dir"))) as cache,
@@ -131,7 +131,8 @@ def _build(parsed: Parsed, asked: Request) -> int:
     return _conclude(parsed, outcomes, is_stopped=bool(signals.stop.asked))
 
 
-def _say_how(parsed: Parsed, asked: Request) -> None:
+def say_how(parsed: Parsed, asked: Request) -> None:
+    """Say whether there are sandboxes, where that is asked for or is no matter of course."""
     if not asked.options.hermetic:
         say(f"NOT hermetic: building without sandboxes ({asked.hermetic_origin}); nothing of it is remembered")
     elif parsed.given("verbose"):
@@ -152,8 +153,8 @@ def _conclude(parsed: Parsed, outcomes: Sequence[Outcome], *, is_stopped: bool) 
         told = [f"{counts[status]} {words}" for status, words in _TOLD.items() if counts[status]]
         say(f"{', '.join(told) or 'nothing to do'}")
     if is_stopped:
-        return _INTERRUPTED
-    return 0 if all(outcome.succeeded for outcome in outcomes) else _FAILED
+        return INTERRUPTED
+    return 0 if all(outcome.succeeded for outcome in outcomes) else FAILED
 
 
 _TOLD = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bldr.cli.options import WORDS, Option, Verb
 from bldr.cli.verbs import AUDIT, CACHE, COMPLETION, DOCTOR, EXPLAIN, FMT, LEARN, PLAN, QUERY, RUN, SHELL, TRY
 from bldr.cli.verbs_of_builds import BUILD, CLEAN
+from bldr.cli.verbs_of_tests import TEST
 
 __all__ = ["HELP", "VERBS", "verb_named"]
 
@@ -19,6 +20,7 @@ HELP = Verb(
         "run",
         "shell",
         "build",
+        "test",
         "clean",
         "plan",
         "try",
@@ -34,7 +36,7 @@ HELP = Verb(
     ),
 )
 
-VERBS = (RUN, SHELL, BUILD, CLEAN, PLAN, TRY, LEARN, EXPLAIN, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
+VERBS = (RUN, SHELL, BUILD, TEST, CLEAN, PLAN, TRY, LEARN, EXPLAIN, DOCTOR, AUDIT, QUERY, FMT, CACHE, COMPLETION, HELP)
 
 
 def verb_named(name: str) -> Verb | None:

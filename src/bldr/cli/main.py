@@ -116,6 +116,10 @@ def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
         from bldr.cli import build
 
         return build.main
+    if name == "test":
+        from bldr.cli import test
+
+        return test.main
     if name == "clean":
         from bldr.cli import clean
 

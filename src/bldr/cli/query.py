@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bldr.builderfile.label import Label
-    from bldr.builderfile.target import Hermetic
+    from bldr.builderfile.target import Hermetic, Options
     from bldr.builderfile.workspace import Resolved, Workspace
     from bldr.cli.options import Parsed
 
@@ -162,11 +162,24 @@ def to_dict(workspace: Workspace, resolved: Mapping[Label, Resolved], labels: It
                 "deps": [str(dep) for dep in found.target.deps],
                 "command": shown(found.target.command),
                 "outputs": shown(found.outputs),
+                "options": _options(found.target.options),
                 "hermetic": _hermetic(found.target.hermetic),
                 "place": declared.place,
             }
         )
     return {"schema": _SCHEMA, "root": printable(workspace.root), "targets": targets}
+
+
+def _options(options: Options) -> dict[str, object]:
+    """Return the options of a target that are set."""
+    from bldr.model.paths import printable
+
+    lists = {"flags": options.flags, "includes": options.includes, "link_flags": options.link_flags}
+    told: dict[str, object] = {name: [printable(text) for text in texts] for name, texts in lists.items() if texts}
+    if options.defines:
+        told["defines"] = {name: printable(text) for name, text in options.defines}
+    words = {"linkage": options.linkage, "main": options.main, "runner": options.runner}
+    return told | {name: word for name, word in words.items() if word}
 
 
 def _hermetic(hermetic: Hermetic) -> dict[str, object]:
@@ -181,12 +194,9 @@ def _hermetic(hermetic: Hermetic) -> dict[str, object]:
         "network": [str(endpoint) for endpoint in hermetic.network.endpoints],
         "timeout": hermetic.timeout,
         "limits": {name: getattr(hermetic.limits, name) for name in sorted(hermetic.limits.names_set)},
-        "process": {
-            "max_children": hermetic.process.max_children,
-            "kill_on_parent_exit": hermetic.process.kill_on_parent_exit,
-            "allow_userns": hermetic.process.allow_userns,
-        },
+        "process": {name: getattr(hermetic.process, name) for name in hermetic.process.__match_args__},
         "env": {printable(name): printable(text) for name, text in hermetic.env.items()},
+        "toolchain": hermetic.toolchain,
     }
 
 

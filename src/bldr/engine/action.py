@@ -34,10 +34,12 @@ class Action:
             then run before. Their order means nothing.
         outputs: The files, or folders with a ``/`` behind, that it has to write. Their parent folders exist when it
             starts, and are empty but for inputs; nothing else that it writes there is kept.
-        env: Further variables, by name.
+        env: Further variables, by name; those of the target's ``hermetic`` block win.
         depfile: A file that it writes in the syntax of make, and that names what it has read of its inputs: as long as
             nothing of that changes and no input is added or removed, it is up to date. Empty when there is none; then
             every input counts. It lies in the parent folder of an output, and is not kept.
+        reports: Those of the outputs that are put in place also when the command fails, if it has written them: what a
+            test says of its cases.
         mnemonic: One word for what kind of action it is: ``Compile``.
     """
 
@@ -48,6 +50,7 @@ class Action:
     outputs: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     depfile: str = ""
+    reports: tuple[str, ...] = ()
     mnemonic: str = "Custom"
 
     def __str__(self) -> str:

@@ -38,11 +38,13 @@ class Options:
         jobs: How many actions are carried out at a time.
         keep_going: Whether what does not need a failed action is still built.
         hermetic: Whether there are sandboxes, but for targets that say that they want none.
+        anew: Actions with these mnemonics run, whatever is known of them.
     """
 
     jobs: int = 1
     keep_going: bool = False
     hermetic: bool = True
+    anew: tuple[str, ...] = ()
 
 
 @value
@@ -186,6 +188,8 @@ class Build:
             [path for path in action.inputs if path.endswith("/") and path.rstrip("/") not in self._graph.makers]
         )
         self._inputs[number] = inputs = self._files.all([*action.inputs, *hosts])
+        if action.mnemonic in self._options.anew:
+            return "it is asked to run anew"
         return why_stale(
             self._state.record(str(action)),
             command=self._command(number),
@@ -207,7 +211,14 @@ class Build:
             if not self._is_confined(number):
                 return Made(unconfined(action, target, self._root, self._running, reason))
             assert self._performer is not None
-            return self._performer.perform(number, action, target, self._graph.optional[number], reason)
+            return self._performer.perform(
+                number,
+                action,
+                target,
+                self._graph.optional[number],
+                reason,
+                anew=action.mnemonic in self._options.anew,
+            )
         except BaseException as error:  # noqa: BLE001  # it is raised where the build was asked for
             return Made(Outcome(action, Status.FAILED, reason, str(error)), error=error)
 

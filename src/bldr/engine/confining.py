@@ -42,9 +42,8 @@ def policy_of(hermetic: Hermetic) -> str:
     """Return everything about a sandbox as one text, to be compared."""
     limits = {name: getattr(hermetic.limits, name) for name in sorted(hermetic.limits.names_set)}
     endpoints = [str(one) for one in hermetic.network.endpoints]
-    return repr(
-        (hermetic.enabled, hermetic.inputs, hermetic.temps, endpoints, hermetic.timeout, limits, hermetic.process)
-    )
+    sets = (hermetic.enabled, hermetic.inputs, hermetic.temps, endpoints, hermetic.toolchain)
+    return repr((*sets, hermetic.timeout, limits, hermetic.process))
 
 
 def spec_of_action(action: Action, target: Resolved, root: str, stages: Mapping[str, str]) -> SandboxSpec:
@@ -63,7 +62,7 @@ def spec_of_action(action: Action, target: Resolved, root: str, stages: Mapping[
         SpecError: Two of the paths overlap, or one cannot be used.
     """
     hermetic = target.target.hermetic
-    builder = SandboxSpecBuilder.create().carve().with_toolchain("system")
+    builder = SandboxSpecBuilder.create().carve().with_toolchain(hermetic.toolchain)
     builder.env_set(EnvSet.hermetic().without("HOME").without("TMPDIR")).default_home().temp(_TEMP)
     for path in action.inputs:
         plain = path.rstrip("/")

@@ -115,7 +115,16 @@ class Performer:
         self._toolchain = toolchain
         self._running = running
 
-    def perform(self, number: int, action: Action, target: Resolved, optional: tuple[str, ...], reason: str) -> Made:
+    def perform(
+        self,
+        number: int,
+        action: Action,
+        target: Resolved,
+        optional: tuple[str, ...],
+        reason: str,
+        *,
+        anew: bool = False,
+    ) -> Made:
         """Carry out an action.
 
         Args:
@@ -124,6 +133,7 @@ class Performer:
             target: Its target.
             optional: Its outputs that may stay empty.
             reason: Why it is stale.
+            anew: Whether it runs even if its result is in the cache.
 
         Raises:
             SandboxError: No sandbox can be made here.
@@ -133,7 +143,7 @@ class Performer:
         os.mkdir(place, 0o700)
         stages = Stages(place, self._root, action)
         try:
-            return work.perform(stages, self._toolchain)
+            return work.perform(stages, self._toolchain, anew=anew)
         except SandboxError:
             raise
         except BldrError as error:
@@ -176,7 +186,7 @@ class _Work:
         status = Status.CANCELLED if self._running.stopped else Status.FAILED
         return Made(self._outcome(status, problem=problem, hint=hint, result=result))
 
-    def perform(self, stages: Stages, toolchain: str) -> Made:
+    def perform(self, stages: Stages, toolchain: str, *, anew: bool) -> Made:
         """Take its result from the cache, or run it and keep what came of it."""
         timeout = self._target.target.hermetic.timeout
         stages.make()
@@ -192,7 +202,7 @@ class _Work:
             cache=self._cache.directory,
         )
         uncached = never_cached(spec)
-        if not uncached:
+        if not uncached and not anew:
             kept = self._cache.look_up(key.digest)
             if kept is not None and (made := self._from_cache(kept, stages)) is not None:
                 return made
@@ -201,6 +211,7 @@ class _Work:
         try:
             result.check()
         except ActionError as error:
+            self._keep_reports(stages)
             return self.failed(error.message, error.hint, result)
         reads = self._reads(stages)
         written = self._taken(stages, result)
@@ -212,6 +223,17 @@ class _Work:
         publish(self._root, stages, written, self._files)
         outcome = self._outcome(Status.BUILT, note=note, result=result)
         return Made(outcome, None if changed else _flat(written), reads)
+
+    def _keep_reports(self, stages: Stages) -> None:
+        """Put reports in place although the action failed."""
+        for path in self._action.reports:
+            place, target = stages.place_of(path), os.path.join(self._root, path)
+            if os.path.isfile(place) and not os.path.islink(place):
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.replace(place, target)
+            elif os.path.isfile(target):
+                os.unlink(target)  # what an earlier run reported is not what this one has to say
+        self._files.forget(self._action.reports)
 
     def _taken(self, stages: Stages, result: ExecutionResult) -> dict[str, Content] | Made:
         try:

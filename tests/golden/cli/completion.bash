@@ -4,7 +4,7 @@ _bldr() {
     local verb= index=1 skip=
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "run shell build clean plan try learn explain doctor audit query fmt cache completion help --help --version" -- "$word"))
+        COMPREPLY=($(compgen -W "run shell build test clean plan try learn explain doctor audit query fmt cache completion help --help --version" -- "$word"))
         return
     fi
     verb="${COMP_WORDS[1]}"
@@ -25,6 +25,12 @@ _bldr() {
         build)
             flags="-k --keep-going -n --dry-run --wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help"
             values="-j --jobs --cache-dir"
+            command=
+            words=""
+            files= ;;
+        test)
+            flags="--wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help --no-cache"
+            values="-j --jobs --cache-dir --test-timeout --junit"
             command=
             words=""
             files= ;;
@@ -98,7 +104,7 @@ _bldr() {
             flags="-h --help"
             values=""
             command=
-            words="run shell build clean plan try learn explain doctor audit query fmt cache completion help"
+            words="run shell build test clean plan try learn explain doctor audit query fmt cache completion help"
             files= ;;
         *) return ;;
     esac
@@ -196,6 +202,10 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --cache-dir)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
+        --test-timeout)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
+        --junit)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
         --format)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -W "command-line python builderfile" -- "$word")); return; fi ;;
         --write)

@@ -8,6 +8,7 @@ _bldr() {
         'run:run one command hermetically'
         'shell:open an interactive shell in exactly that sandbox'
         'build:build targets of the Builderfile, each action in its own sandbox'
+        'test:build and run tests of the Builderfile, each in its own sandbox'
         'clean:remove what builds have made'
         'plan:print the policy and the steps, without running'
         'try:show what a command would change, then commit or drop that'
@@ -135,6 +136,20 @@ _bldr() {
                 '(-v --verbose)'{-v,--verbose}'[show each command, and how it is confined]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' ;;
+        test)
+            _arguments -s -S \
+                '(-j --jobs)'{-j+,--jobs=}'[run up to N actions at a time (default\: one for each CPU)]:N: ' \
+                '--wait[wait while another bldr builds in this workspace, instead of refusing]' \
+                '--no-hermetic[run without sandboxes\: everything can be read, and nothing is remembered]' \
+                '--hermetic[run in sandboxes whatever BUILDER_HERMETIC says]' \
+                '--cache-dir=[keep results in DIR (default\: ~/.cache/bldr)]:DIR:_files -/' \
+                '--explain[say of each action why it runs]' \
+                '(-v --verbose)'{-v,--verbose}'[show each command, and how it is confined]' \
+                '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
+                '(-h --help)'{-h,--help}'[show this page]' \
+                '--no-cache[run every test, also those that have passed and of which nothing has changed]' \
+                '--test-timeout=[end a test after DURATION where its target has no timeout]:DURATION: ' \
+                '--junit=[write the result of each case to FILE, as JUnit XML]:FILE:_files' ;;
         clean)
             _arguments -s -S \
                 '(-n --dry-run)'{-n,--dry-run}'[show what would be done, and why, without doing it]' \
@@ -309,7 +324,7 @@ _bldr() {
         help)
             _arguments -s -S \
                 '(-h --help)'{-h,--help}'[show this page]' \
-                '*:word:(run shell build clean plan try learn explain doctor audit query fmt cache completion help)' ;;
+                '*:word:(run shell build test clean plan try learn explain doctor audit query fmt cache completion help)' ;;
     esac
 }
 

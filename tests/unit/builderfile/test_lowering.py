@@ -9,7 +9,7 @@ from bldr.builderfile.lowering import SHELL, Declared, lower
 from bldr.builderfile.parse import parse
 from bldr.builderfile.schema import LANGUAGES, RESOURCES
 from bldr.builderfile.source import Source
-from bldr.builderfile.target import Hermetic, Target
+from bldr.builderfile.target import Hermetic, Options, Target
 from bldr.errors import BuilderfileError
 from bldr.model.environment import EnvSet
 from bldr.model.limits import LIMITS, ResourceLimits
@@ -52,13 +52,29 @@ def test_every_key_of_a_target() -> None:
     )
 
 
+def test_every_option() -> None:
+    assert target(
+        'type: library; sources: ["a.c"]; flags: ["-O2", "-O2"]; defines: { NDEBUG: ""; "A": "1 2"; };'
+        ' includes: ["include", "//gen", "."]; linkFlags: ["-lm"]; linkage: shared;',
+        "lib",
+    ).options == Options(
+        flags=("-O2", "-O2"),
+        defines=(("NDEBUG", ""), ("A", "1 2")),
+        includes=("lib/include", "gen", "lib"),
+        link_flags=("-lm",),
+        linkage="shared",
+    )
+    assert target('type: executable; sources: ["a.py"]; main: "a.b:run";').options.main == "a.b:run"
+    assert target('type: test; sources: ["a.py"]; runner: pytest;').options.runner == "pytest"
+
+
 def test_every_key_of_hermetic() -> None:
     assert hermetic(
         'enabled: true; inputs: ["/opt/tools", "data"]; outputs: ["dist/"]; temps: ["/tmp/build", "tmp"];'
         ' network: { enabled: true; allowHosts: ["github.com:443", "example.org"]; } memory: "4G"; timeout: "1h";'
         " resources: { cpuTime: 90; processes: 8; }"
-        " process: { maxChildren: 3; killOnParentExit: false; allowUserns: true; }"
-        ' env: { "LANG": "C.UTF-8", CC: "gcc" };'
+        " process: { maxChildren: 3; killOnParentExit: false; allowUserns: true; allowFork: false; allowExec: false; }"
+        ' env: { "LANG": "C.UTF-8", CC: "gcc" }; toolchain: none;'
     ) == Hermetic(
         enabled=True,
         inputs=("/opt/tools", "data"),
@@ -67,8 +83,9 @@ def test_every_key_of_hermetic() -> None:
         network=NetworkPolicy.allow_hosts(["github.com:443", "example.org"]),
         timeout=3600.0,
         limits=ResourceLimits(memory="4G", cpu_time=90, processes=8),
-        process=ProcessPolicy(3, kill_on_parent_exit=False, allow_userns=True),
+        process=ProcessPolicy(3, kill_on_parent_exit=False, allow_userns=True, allow_fork=False, allow_exec=False),
         env=EnvSet({"LANG": "C.UTF-8", "CC": "gcc"}),
+        toolchain="none",
     )
 
 

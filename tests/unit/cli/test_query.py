@@ -89,6 +89,7 @@ def test_json(answer, root: Path) -> None:
         "deps": ["//lib:base"],
         "command": [],
         "outputs": ["bin/libutil.a"],
+        "options": {},
         "hermetic": {
             "enabled": True,
             "inputs": [],
@@ -97,8 +98,15 @@ def test_json(answer, root: Path) -> None:
             "network": [],
             "timeout": None,
             "limits": {},
-            "process": {"max_children": None, "kill_on_parent_exit": True, "allow_userns": False},
+            "process": {
+                "max_children": None,
+                "kill_on_parent_exit": True,
+                "allow_userns": False,
+                "allow_fork": True,
+                "allow_exec": True,
+            },
             "env": {},
+            "toolchain": "system",
         },
         "place": "lib/Builderfile:2",
     }
@@ -122,8 +130,35 @@ def test_settings_as_json(answer, root: Path) -> None:
         "network": ["a.org"],
         "timeout": 60.0,
         "limits": {"memory": 1024},
-        "process": {"max_children": 2, "kill_on_parent_exit": True, "allow_userns": False},
+        "process": {
+            "max_children": 2,
+            "kill_on_parent_exit": True,
+            "allow_userns": False,
+            "allow_fork": True,
+            "allow_exec": True,
+        },
         "env": {"A": "b"},
+        "toolchain": "system",
+    }
+
+
+def test_options_as_json(answer, root: Path) -> None:
+    (root / "Builderfile").write_text(
+        'target("a") { type: library; language: c; sources: ["a.c"]; flags: ["-O2"]; defines: { A: "1"; }'
+        ' includes: ["include"]; linkFlags: ["-lm"]; linkage: shared; }',
+        encoding="ascii",
+    )
+    (root / "a.c").touch()
+
+    (target,) = json.loads(answer("targets --json a"))["targets"]
+
+    assert target["outputs"] == ["bin/liba.so"]
+    assert target["options"] == {
+        "flags": ["-O2"],
+        "includes": ["include"],
+        "link_flags": ["-lm"],
+        "defines": {"A": "1"},
+        "linkage": "shared",
     }
 
 

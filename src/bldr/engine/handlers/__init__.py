@@ -7,6 +7,7 @@ targets that it needs provide; it answers with actions. Those of other packages 
 
 from __future__ import annotations
 
+from bldr.builderfile.schema import HANDLERS
 from bldr.errors import BuilderfileError
 from bldr.model.value import value
 
@@ -42,11 +43,10 @@ if TYPE_CHECKING:
             """Return the actions that run a target's tests, once `actions` have run; none for other targets."""
 
 
-__all__ = ["ENTRY_POINTS", "Provided", "handler_for"]
+__all__ = ["Provided", "handler_for"]
 
-ENTRY_POINTS = "bldr.handlers"
-
-_BUILT_IN: dict[str, str] = {"": "custom"}  # module by language; targets with a command of their own have none
+# The module of each language; targets with a command of their own have none.
+_BUILT_IN = {"": "custom", "c": "c", "cpp": "c", "python": "python", "shell": "shell"}
 
 
 @value
@@ -89,7 +89,7 @@ def handler_for(target: Resolved) -> Language:
         return handler
     from importlib.metadata import entry_points
 
-    for entry in entry_points(group=ENTRY_POINTS, name=language):
+    for entry in entry_points(group=HANDLERS, name=language):
         found: Language = entry.load()
         return found
     raise BuilderfileError(
