@@ -145,6 +145,7 @@ class _Lesson:
                 trace="full",
             )
             with session:
+                session.wake_by(interrupts.fd)
                 interrupts.reach(session)
                 return waited(session)
 

@@ -42,6 +42,8 @@ __all__ = ["Terminal", "main", "relay"]
 
 _STDIN, _STDOUT = 0, 1
 _CHUNK = 65536  # bytes
+# Milliseconds: a signal that arrives right before poll(2) is handled when that returns.
+_TICK = 1000
 _MOST_TYPED = 1 << 20  # bytes that wait for the shell to read them; then the terminal has to wait
 
 
@@ -213,7 +215,7 @@ def _carry(pty_fd: int, input_fd: int, output_fd: int, timeout: float | None) ->
         poller.register(pty_fd, select.POLLIN | (select.POLLOUT if typed else 0))
         if input_open:
             poller.register(input_fd, select.POLLIN if len(typed) < _MOST_TYPED else 0)
-        for fd, events in poller.poll(None if left is None else int(left * 1000) + 1):
+        for fd, events in poller.poll(_TICK if left is None else min(_TICK, int(left * 1000) + 1)):
             if fd == input_fd:
                 data = os.read(input_fd, _CHUNK) if events & select.POLLIN else b""
                 typed += data

@@ -92,6 +92,7 @@ def _try(parsed: Parsed, file: ResultFile | None) -> int:
             list_outputs=file is not None,
         )
         with session:
+            session.wake_by(interrupts.fd)
             interrupts.reach(session)
             result = waited(session)
         _tell(parsed, result)
