@@ -93,6 +93,8 @@ def spec_of_action(action: Action, target: Resolved, root: str, stages: Mapping[
 class Key:
     """What identifies the result of an action in the cache.
 
+    ``resolved`` is what the spec was resolved to, ``None`` where the run has to look once more.
+
     Args:
         action: The action.
         spec: Its spec.
@@ -123,7 +125,10 @@ class Key:
     ) -> None:
         self._known = known
         copied = [Shown(_inside(path), host=_outside(root, path)) for path in stages.copied()]
-        shown = [*shown_by(resolve(spec), cache, WORKSPACE), *copied]
+        resolved = resolve(spec)
+        # What is copied into a stage can bring links, which count for where things are mounted.
+        self.resolved = None if copied else resolved
+        shown = [*shown_by(resolved, cache, WORKSPACE), *copied]
         self._root = InputRoot(shown)
         self.messages: dict[Digest, bytes] = {}
         self._root_digest = self._root.digest(known, keep=self.messages)

@@ -17,6 +17,7 @@ from bldr.execution.caching import never_cached, receipt_of, sentence_of, why_no
 from bldr.execution.executor import HermeticExecutor
 from bldr.model.result import ExecutionResult, Termination
 from bldr.model.value import replace, value
+from bldr.sandbox.select import backend_for
 from bldr.store.messages import ActionResult, Metadata
 
 TYPE_CHECKING = False
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bldr.engine.action import Action
     from bldr.engine.files import Content, Files
     from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.resolved import ResolvedSpec
     from bldr.store.cache import Cache, Kept
 
     class Interruptible(Protocol):
@@ -207,7 +209,7 @@ class _Work:
             if kept is not None and (made := self._from_cache(kept, stages)) is not None:
                 return made
         stages.copy_inputs()
-        result = replace(self._execute(spec, timeout), action=key.digest.hash)
+        result = replace(self._execute(spec, key.resolved, timeout), action=key.digest.hash)
         try:
             result.check()
         except ActionError as error:
@@ -266,8 +268,8 @@ class _Work:
         told = frozenset(map(str, reads)) if isinstance(reads, list) else None
         return Made(self._outcome(Status.CACHED, result=result), _flat(written), told)
 
-    def _execute(self, spec: SandboxSpec, timeout: float | None) -> ExecutionResult:
-        session = HermeticExecutor.create(spec).start(
+    def _execute(self, spec: SandboxSpec, resolved: ResolvedSpec | None, timeout: float | None) -> ExecutionResult:
+        session = HermeticExecutor(backend_for(spec, resolved=resolved)).start(
             self._action.argv,
             WORKSPACE,
             timeout=timeout,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bldr.sandbox.linux.backend import LinuxBackend
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.protocol import Backend
+    from bldr.sandbox.resolved import ResolvedSpec
 
 __all__ = [
     "backend_for",
@@ -33,8 +34,15 @@ def refuse_without_backend() -> None:
         raise _no_backend()
 
 
-def backend_for(spec: SandboxSpec, launcher: Launcher | None = None) -> Backend:
+def backend_for(
+    spec: SandboxSpec, launcher: Launcher | None = None, *, resolved: ResolvedSpec | None = None
+) -> Backend:
     """Make a spec ready for this platform.
+
+    Args:
+        spec: What is asked for.
+        launcher: The fork server to use; the one of this process by default.
+        resolved: What the spec was resolved to, where the caller has just done that.
 
     Raises:
         BackendUnavailableError: Nothing here can confine commands on this platform.
@@ -42,7 +50,7 @@ def backend_for(spec: SandboxSpec, launcher: Launcher | None = None) -> Backend:
     if sys.platform == "linux":
         from bldr.sandbox.linux.backend import LinuxBackend
 
-        backend = LinuxBackend(spec, launcher)
+        backend = LinuxBackend(spec, launcher, resolved=resolved)
         if spec.allow_degraded:
             from bldr.sandbox.linux.ladder import Ladder, accepts_landlock
 

@@ -45,19 +45,26 @@ class LinuxBackend:
         spec: What is asked for.
         launcher: The fork server to use; the one of this process by default.
         layers: A host directory that keeps the layers of overlays; by default they go with the sandbox.
+        resolved: What the spec was resolved to, where the caller has just done that; it is done here otherwise.
 
     Raises:
         SpecError: The spec does not fit this host's files.
         GuaranteeUnavailableError: It asks for something that nothing here enforces.
     """
 
-    def __init__(self, spec: SandboxSpec, launcher: Launcher | None = None, layers: str = "") -> None:
+    def __init__(
+        self,
+        spec: SandboxSpec,
+        launcher: Launcher | None = None,
+        layers: str = "",
+        resolved: ResolvedSpec | None = None,
+    ) -> None:
         self.launcher = launcher or shared_launcher()
         if limits.prefers_cgroup(spec):
             self.launcher.wants_groups = True
         guarantees.refuse_unavailable(spec, self._groups)
         self.spec = spec
-        self.resolved: ResolvedSpec = resolve(spec)
+        self.resolved: ResolvedSpec = resolved or resolve(spec)
         self._layers = layers
         self._prepared = prepare(self.resolved, layers=layers)
         self._env = tuple(os.fsencode(f"{name}={text}") for name, text in spec.environment.items())
