@@ -251,20 +251,20 @@ class TestSettings:
         assert done.stderr.startswith(b"bldr: BUILDER_HERMETIC_CPU_TIME 'soon' is not a duration")
 
     def test_the_file_counts_where_the_environment_says_nothing(self, bldr: Run, host_dir: Path) -> None:
-        (host_dir / ".builderrc").write_text("BUILDER_HERMETIC_CPU_TIME=77s\n", encoding="ascii")
+        (host_dir / ".builderrc").write_text("BUILDER_HERMETIC_OPEN_FILES=77\n", encoding="ascii")
         (host_dir / "deep" / "down").mkdir(parents=True)
 
         def limit(*arguments: str, **environment: str) -> str:
             done = bldr(
-                "run", *arguments, "sh", "-c", "ulimit -t", cwd=host_dir / "deep" / "down",
+                "run", *arguments, "sh", "-c", "ulimit -n", cwd=host_dir / "deep" / "down",
                 env={**ENVIRONMENT, **environment},
             )  # fmt: skip
             assert done.stderr == b""
             return done.stdout.decode().strip()
 
         assert limit() == "77"
-        assert limit(BUILDER_HERMETIC_CPU_TIME="78") == "78"
-        assert limit("--cpu-time", "79s", BUILDER_HERMETIC_CPU_TIME="78") == "79"
+        assert limit(BUILDER_HERMETIC_OPEN_FILES="78") == "78"
+        assert limit("--open-files", "79", BUILDER_HERMETIC_OPEN_FILES="78") == "79"
 
     def test_a_file_that_anybody_can_write_is_ignored_aloud(self, bldr: Run, host_dir: Path) -> None:
         (host_dir / ".builderrc").write_text("BUILDER_HERMETIC=false\n", encoding="ascii")
