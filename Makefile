@@ -22,7 +22,7 @@ POSIX_ONLY := \
 	--exclude '/_bldr_launcher/(pseudofile|seccomp|trace_calls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
 	--exclude '/bldr/execution/(interface|relay|session|streams)\.py$$' \
-	--exclude '/bldr/cli/(pictures|run|settings|shell)\.py$$' \
+	--exclude '/bldr/cli/(pictures|run|settings|shell|test)\.py$$' \
 	--exclude '/bldr/(audit/(log|reader)|report/terminal)\.py$$'
 
 .PHONY: help demo test kernels lint format bench performance clean
