@@ -16,7 +16,18 @@ import pytest
 from bldr import HermeticExecutor, PathSet, ProcessPolicy, Sandbox, SandboxSpecBuilder
 from bldr.errors import BldrError
 from bldr.sandbox.linux.launcher import Launcher
-from tests.processes import BOUND, Witness, children, close_all, descriptors, ends, equipped, temps_in_use, until
+from tests.processes import (
+    BOUND,
+    Witness,
+    are_at_rest,
+    children,
+    close_all,
+    descriptors,
+    ends,
+    equipped,
+    temps_in_use,
+    until,
+)
 
 pytestmark = pytest.mark.needs("user-namespaces")
 SOURCES = Path(__file__).parents[3] / "src"
@@ -49,7 +60,7 @@ class Ground:
         for _ in range(ATTEMPTS):  # they go home after a second, in which a busy machine may not equip three
             for _ in range(2):
                 self.show(self.executor)
-            if until(lambda: len(equipped(self.launcher.pid)) == READY, bound=3):
+            if until(lambda: len(equipped(self.launcher.pid)) == READY and has_settled(self.launcher), bound=3):
                 return equipped(self.launcher.pid)
         raise AssertionError(f"{equipped(self.launcher.pid)} are equipped, which should be {READY}")
 
@@ -86,6 +97,11 @@ def tools() -> SandboxSpecBuilder:
     return builder
 
 
+def has_settled(launcher: Launcher) -> bool:
+    """Whether nothing is made or ends: before, the init of a run looks like one that waits."""
+    return are_at_rest({launcher.pid, *children(launcher.pid)})
+
+
 def init_of(session: Sandbox) -> int:
     """The process that the session's handle means."""
     for line in Path(f"/proc/self/fdinfo/{session._running._pidfd}").read_text("ascii").splitlines():  # type: ignore[attr-defined]
@@ -115,6 +131,7 @@ def test_a_plan_that_was_asked_for_once_is_not_executed(ground: Ground) -> None:
             lambda: len(os.listdir(ground.launcher.base)) == 2
         )  # temps of the one that runs, and of the next one
 
+        assert until(lambda: has_settled(ground.launcher))
         assert equipped(ground.launcher.pid) == set()
         session.kill()
 
@@ -229,7 +246,7 @@ def test_a_plan_that_covers_files_of_the_host_is_not_executed_ahead(
     executor = HermeticExecutor.create(spec.build(), launcher=launcher)
     for _ in range(4):
         with executor.start(["cat"], stdin="pipe") as session:
-            assert until(lambda: len(children(launcher.pid)) == 5)
+            assert until(lambda: len(children(launcher.pid)) == 5 and has_settled(launcher))
             assert equipped(launcher.pid) == set()
             session.kill()
 
