@@ -30,11 +30,6 @@ _FORMATS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%
 def main(arguments: Sequence[str]) -> int:
     """``bldr audit``; 1 when the chain is broken."""
     parsed = parse(AUDIT, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(AUDIT))
-        return 0
     path = os.path.realpath(_file(parsed))
     if parsed.given("expect") and not parsed.given("verify"):
         raise UsageError("--expect belongs to --verify", hint="bldr audit --verify --expect NUMBER:DIGEST FILE")

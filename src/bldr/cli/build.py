@@ -55,12 +55,6 @@ class Request:
 def main(arguments: Sequence[str]) -> int:
     """``bldr build``."""
     parsed = parse(BUILD, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-        from bldr.cli.messages import page
-
-        page(verb_page(BUILD))
-        return 0
     try:
         asked = request_of(parsed)
         return _build(parsed, asked)
@@ -79,7 +73,7 @@ def request_of(parsed: Parsed) -> Request:
         raise UsageError("--hermetic and --no-hermetic contradict each other", hint="give one of them")
     directory = caller_directory()
     settings = load_settings(os.environ, directory)
-    jobs = count(parsed.last("jobs") or str(_cpus()), "--jobs", minimum=1)
+    jobs = _jobs(parsed)
     hermetic = parsed.given("hermetic") or (settings.hermetic and not parsed.given("no-hermetic"))
     origin = "--no-hermetic" if parsed.given("no-hermetic") else f"{settings.hermetic_origin} is set to false"
     workspace = open_workspace(directory)
@@ -96,6 +90,16 @@ def chosen_labels(names: Sequence[str], workspace: Workspace, directory: str) ->
     folder = os.path.relpath(os.path.realpath(directory), os.path.realpath(workspace.root)).replace(os.sep, "/")
     found = [label for name in names for label in select(name, workspace, "" if folder == "." else folder)]
     return tuple(dict.fromkeys(found))
+
+
+def _jobs(parsed: Parsed) -> int:
+    text = parsed.last("jobs")
+    if text is None:
+        return _cpus()
+    try:
+        return count(text, "--jobs", minimum=1)
+    except UsageError as error:
+        raise UsageError(error.message, hint="leave it out for one action for each CPU") from error
 
 
 def _cpus() -> int:

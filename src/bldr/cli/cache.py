@@ -24,11 +24,6 @@ _MOST_NAMED = 20  # changed blobs that are named one by one
 def main(arguments: Sequence[str]) -> int:
     """``bldr cache stats|gc|verify|clear|why``."""
     parsed = parse(CACHE, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(CACHE))
-        return 0
     what = parsed.rest[0] if parsed.rest else ""
     if what not in CACHE.words:
         near = nearest(what, CACHE.words)

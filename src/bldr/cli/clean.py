@@ -6,7 +6,7 @@ import os
 
 from bldr.builderfile.tree import find_root
 from bldr.cli.diagnostics import complain_of, shown_root
-from bldr.cli.messages import page, say
+from bldr.cli.messages import say
 from bldr.cli.options import parse
 from bldr.cli.request import caller_directory
 from bldr.cli.verbs_of_builds import CLEAN
@@ -25,11 +25,6 @@ __all__ = ["main"]
 def main(arguments: Sequence[str]) -> int:
     """``bldr clean``."""
     parsed = parse(CLEAN, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(CLEAN))
-        return 0
     directory = caller_directory()
     try:
         root = find_root(directory)

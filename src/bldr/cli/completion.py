@@ -19,11 +19,6 @@ __all__ = ["main", "script"]
 def main(arguments: Sequence[str]) -> int:
     """``bldr completion SHELL``."""
     parsed = parse(COMPLETION, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(COMPLETION))
-        return 0
     if len(parsed.rest) != 1:
         raise UsageError("completion needs one shell: bash, fish or zsh", hint="source <(bldr completion bash)")
     page(script(parsed.rest[0]))

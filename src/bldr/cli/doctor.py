@@ -51,11 +51,6 @@ class LowerRung:
 def main(arguments: Sequence[str]) -> int:
     """``bldr doctor``; 0 when hermetic builds are possible here, else 1."""
     parsed = parse(DOCTOR, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(DOCTOR))
-        return 0
     from bldr.sandbox.probe import probe_host
 
     report = probe_host()

@@ -27,11 +27,6 @@ __all__ = ["explain_failure", "main", "name_program"]
 def main(arguments: Sequence[str]) -> int:
     """``bldr explain [RUN]``; 1 when there is nothing to tell."""
     parsed = parse(EXPLAIN, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(EXPLAIN))
-        return 0
     if len(parsed.rest) > 1:
         raise UsageError("explain takes one run", hint="bldr explain, or bldr explain RUN")
     wanted = parsed.rest[0] if parsed.rest else ""

@@ -25,11 +25,6 @@ STDIN = "-"
 def main(arguments: Sequence[str]) -> int:
     """``bldr fmt``."""
     parsed = parse(FMT, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(FMT))
-        return 0
     try:
         return _format(parsed.rest or _all_files(), check=parsed.given("check"), quiet=parsed.given("quiet"))
     except BuilderfileError as error:

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     """``bldr help [VERB]``."""
     parsed = parse(HELP, arguments)
     if not parsed.rest:
-        page(verb_page(HELP) if parsed.given("help") else overview())
+        page(overview())
         return 0
     for name in parsed.rest:
         verb = verb_named(name)

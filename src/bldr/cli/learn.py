@@ -46,11 +46,6 @@ _MOST_TOLD = 5
 def main(arguments: Sequence[str]) -> int:
     """``bldr learn``; returns 0, or the status of the command when it fails."""
     parsed = parse(LEARN, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(LEARN))
-        return 0
     if not parsed.rest:
         raise UsageError("learn needs a command", hint="bldr learn -- make")
     form = parsed.last("format") or _DEFAULT

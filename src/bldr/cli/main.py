@@ -8,7 +8,7 @@ import os
 import sys
 
 from bldr.cli.messages import OutputClosedError, complain, say
-from bldr.cli.options import UsageError
+from bldr.cli.options import HelpAskedError, UsageError
 from bldr.errors import BldrError
 
 TYPE_CHECKING = False
@@ -94,77 +94,41 @@ def _dispatch(arguments: list[str]) -> int:
         return _help([])
     if first in ("-V", "--version"):
         return _version()
-    verb = _verb(first)
-    if verb is None:
+    module = _MODULES.get(first)
+    if module is None:
         from bldr.cli.help import unknown_verb
 
         raise unknown_verb(first)
-    return verb(rest)
+    verb: Callable[[Sequence[str]], int] = __import__(f"bldr.cli.{module}", fromlist=["main"]).main
+    try:
+        return verb(rest)
+    except HelpAskedError as asked:
+        from bldr.cli.help import verb_page
+        from bldr.cli.messages import page
+
+        page(verb_page(asked.verb))
+        return 0
 
 
-def _verb(name: str) -> Callable[[Sequence[str]], int] | None:
-    """The function of a verb; its module is imported only when it is asked for."""
-    if name == "run":
-        from bldr.cli import run
-
-        return run.main
-    if name == "explain":
-        from bldr.cli import explain
-
-        return explain.main
-    if name == "build":
-        from bldr.cli import build
-
-        return build.main
-    if name == "test":
-        from bldr.cli import test
-
-        return test.main
-    if name == "clean":
-        from bldr.cli import clean
-
-        return clean.main
-    if name == "shell":
-        from bldr.cli import shell
-
-        return shell.main
-    if name == "plan":
-        from bldr.cli import plan
-
-        return plan.main
-    if name == "doctor":
-        from bldr.cli import doctor
-
-        return doctor.main
-    if name == "fmt":
-        from bldr.cli import fmt
-
-        return fmt.main
-    if name == "query":
-        from bldr.cli import query
-
-        return query.main
-    if name == "try":
-        from bldr.cli import trial
-
-        return trial.main
-    if name == "learn":
-        from bldr.cli import learn
-
-        return learn.main
-    if name == "audit":
-        from bldr.cli import audit
-
-        return audit.main
-    if name == "cache":
-        from bldr.cli import cache
-
-        return cache.main
-    if name == "completion":
-        from bldr.cli import completion
-
-        return completion.main
-    return _help if name == "help" else None
+# The module of each verb; it is imported only when it is asked for.
+_MODULES = {
+    "audit": "audit",
+    "build": "build",
+    "cache": "cache",
+    "clean": "clean",
+    "completion": "completion",
+    "doctor": "doctor",
+    "explain": "explain",
+    "fmt": "fmt",
+    "help": "help",
+    "learn": "learn",
+    "plan": "plan",
+    "query": "query",
+    "run": "run",
+    "shell": "shell",
+    "test": "test",
+    "try": "trial",
+}
 
 
 def _help(arguments: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["COMMAND", "WORDS", "Option", "Parsed", "UsageError", "Verb", "nearest", "parse"]
+__all__ = ["COMMAND", "WORDS", "HelpAskedError", "Option", "Parsed", "UsageError", "Verb", "nearest", "parse"]
 
 COMMAND = "command"  # a verb that takes a command: everything from the first argument that is not an option
 WORDS = "words"  # a verb that takes words, between which options may stand
@@ -103,10 +103,23 @@ class Parsed:
         return self.values.get(name, [])
 
 
+class HelpAskedError(Exception):
+    """The page of a verb was asked for; nothing else is to be done.
+
+    Args:
+        verb: The verb.
+    """
+
+    def __init__(self, verb: Verb) -> None:
+        super().__init__(verb.name)
+        self.verb = verb
+
+
 def parse(verb: Verb, arguments: Sequence[str]) -> Parsed:
     """Split the arguments of a verb into options and the rest.
 
     Raises:
+        HelpAskedError: ``--help`` is among them.
         UsageError: An option is unknown, lacks its value, or has one that it does not take; or there are words that
             the verb does not take.
     """
@@ -127,7 +140,9 @@ def parse(verb: Verb, arguments: Sequence[str]) -> Parsed:
             index = _long(verb, parsed, arguments, index)
         else:
             index = _short(verb, parsed, arguments, index)
-    if parsed.rest and not verb.takes and not parsed.given("help"):
+    if parsed.given("help"):
+        raise HelpAskedError(verb)
+    if parsed.rest and not verb.takes:
         raise UsageError(f"{verb.name} takes no arguments, got {parsed.rest[0]!r}", hint=f"bldr help {verb.name}")
     return parsed
 

@@ -41,11 +41,6 @@ _LIMITS = (
 def main(arguments: Sequence[str]) -> int:
     """``bldr plan``."""
     parsed = parse(PLAN, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(PLAN))
-        return 0
     from bldr.execution.executor import HermeticExecutor
     from bldr.sandbox.select import refuse_without_backend
 

@@ -30,11 +30,6 @@ _SHAPES = {"executable": "box", "library": "ellipse", "test": "diamond", "custom
 def main(arguments: Sequence[str]) -> int:
     """``bldr query``."""
     parsed = parse(QUERY, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-
-        page(verb_page(QUERY))
-        return 0
     if parsed.given("json") and parsed.given("graphviz"):
         raise UsageError("--json and --graphviz are two forms of one answer", hint="give one of them")
     try:

@@ -44,12 +44,6 @@ _ENDED_BY_CALLER = (_signal.SIGINT, _signal.SIGTERM)
 def main(arguments: Sequence[str]) -> int:
     """``bldr run``; returns the status of the command."""
     parsed = parse(RUN, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-        from bldr.cli.messages import page
-
-        page(verb_page(RUN))
-        return 0
     if not parsed.rest:
         raise UsageError("run needs a command", hint="bldr run -- make")
     if not (parsed.given("report") or parsed.given("profile")):

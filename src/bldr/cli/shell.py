@@ -50,12 +50,6 @@ _MOST_TYPED = 1 << 20  # bytes that wait for the shell to read them; then the te
 def main(arguments: Sequence[str]) -> int:
     """``bldr shell``; returns the status of the shell."""
     parsed = parse(SHELL, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-        from bldr.cli.messages import page
-
-        page(verb_page(SHELL))
-        return 0
     from bldr.sandbox.select import refuse_without_backend
 
     refuse_without_backend()

@@ -25,11 +25,13 @@ from bldr.store.cache import Cache
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from bldr.builderfile.label import Label
     from bldr.builderfile.workspace import Resolved
     from bldr.cli.build import Request
     from bldr.cli.options import Parsed
+    from bldr.cli.resultfile import WholeFile
     from bldr.engine.outcome import Outcome
 
 __all__ = ["main"]
@@ -42,12 +44,6 @@ _MOST_CASES = 20
 def main(arguments: Sequence[str]) -> int:
     """``bldr test``."""
     parsed = parse(TEST, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-        from bldr.cli.messages import page
-
-        page(verb_page(TEST))
-        return 0
     try:
         return _test(parsed, request_of(parsed))
     except BuilderfileError as error:
@@ -76,6 +72,7 @@ def _test(parsed: Parsed, asked: Request) -> int:
         Cache(cache_directory(parsed.last("cache-dir"))) as cache,
         State(root) as state,
         Signals() as signals,
+        _report_file(parsed) as report,
     ):
         observer = _Progress(graph, root, verbose=parsed.given("verbose"), explain=parsed.given("explain"))
         observer.is_quiet = quiet or parsed.last("progress") == "none"
@@ -84,13 +81,21 @@ def _test(parsed: Parsed, asked: Request) -> int:
         finally:
             observer.close()
         tests = _tests(root, labels, outcomes)
-    if (junit := parsed.last("junit")) is not None:
-        with open(junit, "wb") as file:
-            file.write(to_junit(tests))
+        if report is not None:
+            report.write_text(to_junit(tests).decode())
     _show(tests, is_quiet=quiet)
     if signals.stop.asked:
         return INTERRUPTED
     return 0 if all(test.passed for test in tests) else FAILED
+
+
+def _report_file(parsed: Parsed) -> AbstractContextManager[WholeFile | None]:
+    from contextlib import nullcontext
+
+    from bldr.cli.resultfile import WholeFile
+
+    path = parsed.last("junit")
+    return nullcontext() if path is None else WholeFile(path, "--junit", "the report")
 
 
 def _with_timeout(

@@ -32,12 +32,6 @@ _LETTERS = {"added": "A", "changed": "C", "deleted": "D", "mode": "M", "times": 
 def main(arguments: Sequence[str]) -> int:
     """``bldr try``; returns the status of the command."""
     parsed = parse(TRY, arguments)
-    if parsed.given("help"):
-        from bldr.cli.help import verb_page
-        from bldr.cli.messages import page
-
-        page(verb_page(TRY))
-        return 0
     if not parsed.rest:
         raise UsageError("try needs a command", hint="bldr try -- make install")
     if parsed.given("commit") and parsed.given("drop"):

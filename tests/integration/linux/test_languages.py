@@ -52,6 +52,9 @@ def test_the_example_is_built_and_tested(bench: Bench) -> None:
     assert [suite.get("name") for suite in suites] == ["//lib:count-test", "//report:report-test"]
     assert "2 of 2 tests passed (2 cached)" in bench.test()
     assert ran(bench.test("--no-cache", "//lib:count-test")) == {"//lib:count-test test"}
+    told = bench.test("--no-cache", "--junit", "no/dir.xml", status=125)
+    assert told == "bldr: cannot write the report: No such file or directory 'no/dir.xml'\n"  # and nothing has run
+    assert "leave it out for one action for each CPU" in bench.test("-j", "0", status=2)
 
 
 C = {
