@@ -5,7 +5,7 @@ from __future__ import annotations
 from bldr.builderfile.label import Label
 from bldr.builderfile.places import within
 from bldr.builderfile.workspace import unknown_target
-from bldr.errors import UnknownTargetError
+from bldr.errors import BuilderfileError, UnknownTargetError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,13 @@ def select(text: str, workspace: Workspace, folder: str) -> list[Label]:
         if not found:
             raise UnknownTargetError(f"there is no target below {base or '//'!r}", hint="bldr query lists all targets")
         return found
+    if not colon and "/" in text:
+        head = text.rstrip("/")
+        raise BuilderfileError(
+            f"{text!r} names a folder and no target in it",
+            code="builderfile.label-invalid",
+            hint=f"write {head}:{head.rpartition('/')[2]}, or {head}/... for every target below it",
+        )
     base = _joined(folder, where.strip("/"), rooted=rooted) if where else _nearest(folder, workspace)
     label = Label.parse(f"//{base}:{name}")
     if label in workspace.targets:

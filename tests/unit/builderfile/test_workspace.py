@@ -239,6 +239,14 @@ class TestSelection:
         with pytest.raises(UnknownTargetError):
             select(word, found, "")
 
+    @pytest.mark.parametrize(("word", "hint"), [("//lib", "//lib:lib"), ("lib/deep", "lib/deep:deep")])
+    def test_a_folder_is_no_target(self, found: Workspace, word: str, hint: str) -> None:
+        with pytest.raises(BuilderfileError) as caught:
+            select(word, found, "")
+
+        assert caught.value.message == f"{word!r} names a folder and no target in it"
+        assert caught.value.hint == f"write {hint}, or {word}/... for every target below it"
+
     def test_a_near_name_is_offered(self, found: Workspace) -> None:
         with pytest.raises(UnknownTargetError) as caught:
             select("aap", found, "")
