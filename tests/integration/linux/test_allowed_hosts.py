@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,19 +29,6 @@ from tests.far_hosts import datagram_echo, stream_server
 from tests.processes import BOUND, Witness, children, descriptors, specification, until
 
 pytestmark = [pytest.mark.needs("user-namespaces", "system-python")]
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.stop()
-
-
-@pytest.fixture(scope="module")
-def echo_port() -> Iterator[int]:
-    with stream_server(echo) as port:
-        yield port
 
 
 def test_a_host_that_is_allowed_is_reached_and_counted(launcher: Launcher, echo_port: int) -> None:

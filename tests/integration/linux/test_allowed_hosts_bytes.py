@@ -6,29 +6,15 @@ import hashlib
 import os
 import socket
 import struct
-from collections.abc import Iterator
 
 import pytest
 
 from bldr.sandbox.linux.launcher import Launcher
-from tests.dialling import echo, printed, run
+from tests.dialling import printed, run
 from tests.far_hosts import stream_server
 from tests.processes import until
 
 pytestmark = [pytest.mark.needs("user-namespaces", "system-python")]
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.stop()
-
-
-@pytest.fixture(scope="module")
-def echo_port() -> Iterator[int]:
-    with stream_server(echo) as port:
-        yield port
 
 
 def test_each_side_may_close_its_half_first(launcher: Launcher) -> None:

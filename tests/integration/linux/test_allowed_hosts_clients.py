@@ -31,13 +31,6 @@ NAMES = ["far.test", "git.test", "npm.test", "pypi.test"]
 
 
 @pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.stop()
-
-
-@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the far hosts serve: a file, an index of Python packages, a registry of npm packages, a repository."""
     top = tmp_path_factory.mktemp("far")

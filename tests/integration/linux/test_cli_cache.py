@@ -20,14 +20,6 @@ pytestmark = [pytest.mark.needs("user-namespaces"), pytest.mark.slow]
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
-@pytest.fixture(scope="session")
-def known_toolchain(bldr_argv: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The index of a cache that has looked at the toolchain, which takes seconds."""
-    cache = tmp_path_factory.mktemp("known") / "cache"
-    subprocess.run([*bldr_argv, "run", f"--cache={cache}", "--", "true"], check=True, capture_output=True, timeout=100)
-    return cache / "index.sqlite"
-
-
 class Site:
     """A source, an output, and a cache that is outside of both. ``run`` is ``bldr run --cache`` in it."""
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +24,6 @@ from tests.processes import temps_in_use
 pytestmark = pytest.mark.needs("user-namespaces")
 SOURCES = Path(__file__).parents[3] / "src"
 BOUND = 20_000  # milliseconds that an event may take on a loaded machine
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.integration.linux.test_builds import Run, Site, known_toolchain  # noqa: F401  # a fixture
+from tests.integration.linux.test_builds import Run, Site
 
 pytestmark = [pytest.mark.needs("user-namespaces", "c-compiler", "system-python"), pytest.mark.slow]
 
@@ -28,7 +28,7 @@ class Bench(Site):
 
 
 @pytest.fixture
-def bench(tmp_path: Path, bldr: Run, known_toolchain: Path) -> Bench:  # noqa: F811
+def bench(tmp_path: Path, bldr: Run, known_toolchain: Path) -> Bench:
     return Bench(tmp_path, bldr, known_toolchain)
 
 

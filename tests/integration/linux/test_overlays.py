@@ -6,7 +6,7 @@ import os
 import stat
 import subprocess
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,6 @@ from tests.capabilities import SYSTEM_PYTHON
 
 pytestmark = pytest.mark.needs("user-namespaces")
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.stop()
 
 
 @pytest.fixture

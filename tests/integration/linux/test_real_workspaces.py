@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.linux.test_builds import Run, known_toolchain  # noqa: F401  # a fixture
 from tests.integration.linux.test_languages import Bench, bench, ran  # noqa: F401  # a fixture
 from tests.integration.linux.test_real_builds import fetch, fetch_source, fetched, markupsafe  # noqa: F401  # a fixture
 

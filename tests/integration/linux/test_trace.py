@@ -8,7 +8,7 @@ import signal
 import subprocess
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,13 +22,6 @@ from bldr.sandbox.linux.launcher import Launcher
 from tests.processes import descendants, specification, until
 
 pytestmark = pytest.mark.needs("user-namespaces")
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.stop()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import select
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,13 +32,6 @@ CHANGES = [
     "C a", "A again", "D gone/", "C link -> new", "D move/", "A moved/", "A moved/m", "A new", "D sub/b", "D sub/deep/",
     "A sub/s", "M tool", "A x/", "A x/y/",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.stop()
 
 
 @pytest.fixture

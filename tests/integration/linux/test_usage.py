@@ -10,7 +10,6 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +81,6 @@ def cpu(capabilities: Capabilities) -> float:
     User-mode Linux counts in steps of 10 ms, and counts the time in which its host does something else.
     """
     return 0.05 if capabilities.why_not("throwaway-kernel") else 0.5
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    launcher = Launcher()
-    yield launcher
-    launcher.stop()
 
 
 @pytest.fixture
