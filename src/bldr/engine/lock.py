@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 
 from bldr.engine.state import prepare_folder
 from bldr.errors import EngineError
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = ["WorkspaceLock"]
-
-_PAUSE = 0.1  # seconds between two attempts
 
 
 class WorkspaceLock:
@@ -59,8 +56,7 @@ class WorkspaceLock:
                 hint="wait until it has ended, or say --wait",
             )
         self._say(f"waiting for {self._owner()}, which builds in this workspace")
-        while not self._is_taken():
-            time.sleep(_PAUSE)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def __exit__(self, *_error: object) -> None:
         os.close(self._fd)

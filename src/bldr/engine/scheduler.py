@@ -105,7 +105,7 @@ class Scheduler(Generic[Done]):
                 try:
                     self._take(*self._ended.get(timeout=_TICK))
                 except queue.Empty:
-                    pass
+                    pass  # nothing has ended: time to look whether to stop
                 self._tick()
         finally:
             for _ in self._threads:
