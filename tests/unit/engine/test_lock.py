@@ -15,9 +15,8 @@ BOUND = 60
 
 
 def test_who_does_not_wait_is_told_who_builds(tmp_path: Path) -> None:
-    with WorkspaceLock(str(tmp_path)):
-        with pytest.raises(EngineError) as caught, WorkspaceLock(str(tmp_path)):
-            pass
+    with WorkspaceLock(str(tmp_path)), pytest.raises(EngineError) as caught, WorkspaceLock(str(tmp_path)):
+        pass
 
     assert caught.value.message == f"another bldr (process {os.getpid()}) builds in this workspace"
     with WorkspaceLock(str(tmp_path)):
