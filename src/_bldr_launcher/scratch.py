@@ -90,9 +90,7 @@ def remove_temps(place: str) -> None:
         for name in os.listdir(place):
             os.rmdir(f"{place}/{name}")
         os.rmdir(place)
-    except FileNotFoundError:
-        pass  # gone already
-    except OSError:
+    except OSError:  # something lies in one; or somebody else removes them as well, and may rely on this one to do it
         remove_tree(place)
 
 

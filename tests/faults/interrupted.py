@@ -120,7 +120,7 @@ def main(scratch: str) -> None:
             is_quiet = until(lambda: quiet(launcher), bound=30)  # noqa: B023  called at once
             until(lambda: not strays(launcher, strangers), bound=30)  # noqa: B023
             others = strays(launcher, strangers)
-            until(lambda: not (launcher.base and temps_in_use(launcher.base)), bound=10)  # noqa: B023
+            until(lambda: not (launcher.base and temps_in_use(launcher.base)), bound=30)  # noqa: B023
             left = temps_in_use(launcher.base) if launcher.base else []
             more = descriptors() - before
             if not is_quiet or others or left or more:

@@ -48,3 +48,24 @@ def test_what_vanishes_between_the_look_and_the_opening_is_no_error(
     scratch.remove_tree(str(tmp_path / "tree"))
 
     assert os.listdir(tmp_path) == []
+
+
+def test_temps_of_which_somebody_else_has_removed_a_part_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    (place / "0").mkdir(parents=True)
+    (place / "1").mkdir()
+    listed = os.listdir
+
+    def list_and_lose(path: str | int) -> list[str]:
+        names = sorted(listed(path))
+        if path == str(place):
+            (place / names[0]).rmdir()
+        return names
+
+    monkeypatch.setattr(os, "listdir", list_and_lose)
+    scratch.remove_temps(str(place))
+    scratch.remove_temps(str(place))  # gone already
+
+    assert not place.exists()
