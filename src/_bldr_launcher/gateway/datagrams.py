@@ -80,11 +80,11 @@ class Flow:
             if len(self._waiting) < WAITING:
                 self._waiting.append(data)
             return
+        self._ledger.count(len(data))
         try:
             self._outside.send(data)
         except OSError:
             return
-        self._ledger.count(len(data))
         self._traffic.sent += len(data)
 
     def _bring(self, _events: int) -> None:
@@ -99,11 +99,11 @@ class Flow:
                 return
             if self._ledger.is_full:
                 return
+            self._ledger.count(len(data))
             try:
                 self._inside.sendto(data, self._sender)
             except OSError:
                 continue
-            self._ledger.count(len(data))
             self._traffic.received += len(data)
 
     def close(self) -> None:

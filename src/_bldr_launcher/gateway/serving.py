@@ -77,7 +77,6 @@ class Gateway:
         """Serve until the supervisor says that it is over, or is gone."""
         while not self.is_done:
             self._loop.turn()
-            self._ledger.publish()
             if self._ending and (self._ledger.is_full or all(one.is_sent for one in self._connections)):
                 self._finish()
 

@@ -58,6 +58,7 @@ class _Direction:
             self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         size = os.splice(self._source.fileno(), self._pipe[1], CHUNK, flags=os.SPLICE_F_NONBLOCK)
         self.pending = size
+        self._ledger.count(size)
         if size == 0:  # everything before has been written
             self.finished = True
             self._target.shutdown(_socket.SHUT_WR)
@@ -68,7 +69,6 @@ class _Direction:
             size = os.splice(self._pipe[0], self._target.fileno(), self.pending, flags=os.SPLICE_F_NONBLOCK)
             self.pending -= size
             self.moved += size
-            self._ledger.count(size)
 
     def close(self) -> None:
         """Release the pipe."""
