@@ -240,7 +240,7 @@ def test_a_monitor_watches_an_execution_without_ending_it(executor: HermeticExec
 
 
 def test_limits_above_what_the_host_has_are_refused() -> None:
-    for limits in (ResourceLimits(memory="1000T"), ResourceLimits(cpus=8000)):
+    for limits in (ResourceLimits(memory="1000T"), ResourceLimits(cpus=8000), ResourceLimits(tmp_size="1000T")):
         with pytest.raises(GuaranteeUnavailableError, match="is above what this host has"):
             HermeticExecutor.create(specification().with_limits(limits).build())
 

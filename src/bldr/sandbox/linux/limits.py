@@ -147,6 +147,8 @@ def _refuse_more_than_the_host_has(limits: ResourceLimits) -> None:
     if "memory" in asked and limits.memory is not None:
         have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         _refuse_above("memory", limits.memory, have, "bytes of memory")
+    if "tmp_size" in asked and limits.tmp_size is not None:
+        _refuse_above("tmp_size", limits.tmp_size, _memory_and_swap(), "bytes of memory and swap")
     if "cpus" in asked and limits.cpus is not None:
         _refuse_above("cpus", limits.cpus, os.cpu_count() or 1, "CPUs")
     if "open_files" in asked and limits.open_files is not None:
@@ -155,6 +157,13 @@ def _refuse_more_than_the_host_has(limits: ResourceLimits) -> None:
         have = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if have != resource.RLIM_INFINITY:
             _refuse_above("open_files", limits.open_files, have, "as its hard limit of open files")
+
+
+def _memory_and_swap() -> int:
+    """Return the bytes that a tmpfs of this host can hold at most: its pages can be swapped out (tmpfs(5))."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        sizes = dict(line.split(":", 1) for line in file)
+    return sum(int(sizes[name].split()[0]) << 10 for name in ("MemTotal", "SwapTotal"))
 
 
 def _refuse_above(name: str, asked: float, have: float, what: str) -> None:
