@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bldr.cli.request import Request
+    from bldr.engine.graph import Graph
+    from bldr.engine.outcome import Outcome
     from bldr.errors import InvalidCommandError
     from bldr.model.result import ExecutionResult
 
-__all__ = ["explain_failure", "main", "name_program"]
+__all__ = ["explain_action", "explain_failure", "main", "name_program"]
+
+_NOT_FOUND = 127  # of a command that is not in the sandbox
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,7 +61,7 @@ def name_program(error: InvalidCommandError, name: str, asked: Request, caller: 
     """Let the error of a command that is not in the sandbox say where the host has it."""
     found = of_program(name, asked.spec, Host(os.environ, asked.cwd, caller))
     if found is not None:
-        error.hint = f"{found.text}: {' '.join(found.options)}"
+        error.hint = f"{found.text}: {' '.join(found.remedy.options)}"
 
 
 def explain_failure(
@@ -91,3 +95,24 @@ def explain_failure(
             say(line)
         if not found and result.trace is None and clues(messages):
             say("hint: bldr run --explain-on-failure runs it once more, traced, when it fails")
+
+
+def explain_action(outcome: Outcome, graph: Graph, root: str, output: bytes) -> list[str]:
+    """Return what to say of a failed action of a build, and keep a record of its causes.
+
+    Args:
+        outcome: What became of it.
+        graph: The graph of the build.
+        root: The absolute path of the workspace.
+        output: What the action printed.
+    """
+    from time import time
+
+    from bldr.explain.actions import causes_of_action, lines_of_action
+    from bldr.model.result import ExecutionResult
+
+    found = causes_of_action(outcome, graph, root, os.environ, output)
+    if outcome.spec is not None:
+        result = outcome.result or ExecutionResult(outcome.action.argv, _NOT_FOUND, started_at=time())
+        save(result, found, os.environ)
+    return lines_of_action(outcome, found)

@@ -97,15 +97,10 @@ class Plain(Observer):
             self._advise(outcome, output)
 
     def _advise(self, outcome: Outcome, output: bytes) -> None:
-        from bldr.explain.undeclared import undeclared
+        from bldr.cli.explain import explain_action
 
-        advice = [outcome.hint] if outcome.hint else []
-        if outcome.spec is not None:
-            advice += undeclared(
-                outcome.action, self._graph, output, lambda path: os.path.exists(os.path.join(self._root, path))
-            )
-        for line in advice:
-            say(f"hint: {line}")
+        for line in explain_action(outcome, self._graph, self._root, output):
+            say(line)
 
     def close(self) -> None:
         """The build has ended."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 
+from bldr.explain.cause import Remedy
 from bldr.model.paths import components, is_within
-from bldr.model.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
 
 __all__ = [
-    "Remedy",
     "allow_host",
     "allow_read",
     "allow_variable",
@@ -34,24 +33,6 @@ _SECRETS = (
 _SECRET_NAMES = ("id_rsa", "id_ed25519", "id_ecdsa", ".env", "credentials.json", "secrets.yaml", "shadow", "gshadow")
 _SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx", ".keytab", ".kdbx")
 _DAEMONS = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "dbus/system_bus_socket", "libvirt-sock")
-
-
-@value
-class Remedy:
-    """What allows something, in the words of each place that it can be said in; alternatives, or all of them.
-
-    Args:
-        options: Options of ``bldr run``.
-        calls: Calls of the spec builder.
-        lines: Lines of a target in a Builderfile; none where it has no word for it.
-    """
-
-    options: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
-
-    def __or__(self, other: Remedy) -> Remedy:
-        return Remedy(self.options + other.options, self.calls + other.calls, self.lines + other.lines)
 
 
 def allow_read(path: str) -> Remedy:

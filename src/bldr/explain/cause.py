@@ -5,7 +5,7 @@ from __future__ import annotations
 from bldr.model.paths import printable
 from bldr.model.value import value
 
-__all__ = ["Cause", "Evidence"]
+__all__ = ["Cause", "Evidence", "Remedy"]
 
 
 class Evidence:
@@ -16,6 +16,24 @@ class Evidence:
     GATEWAY = "gateway"  # it refused a host, and said so
     RESULT = "result"  # the execution itself: a limit, a timeout
     GUESS = "guess"  # it fits; nothing says so
+
+
+@value
+class Remedy:
+    """What allows something, in the words of each place that it can be said in; alternatives, or all of them.
+
+    Args:
+        options: Options of ``bldr run``.
+        calls: Calls of the spec builder.
+        lines: Lines of a target in a Builderfile; none where it has no word for it.
+    """
+
+    options: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
+    def __or__(self, other: Remedy) -> Remedy:
+        return Remedy(self.options + other.options, self.calls + other.calls, self.lines + other.lines)
 
 
 @value
@@ -31,9 +49,7 @@ class Cause:
         saw: What the command was answered, in words; empty when unknown.
         who: The arguments of the process that was denied it; empty when unknown.
         nearest: The declared path that is nearest, with its role; empty where that means nothing.
-        options: Options of ``bldr run`` that would allow it.
-        calls: Calls of the spec builder that would allow it.
-        lines: Lines of a target in a Builderfile that would allow it.
+        remedy: What would allow it.
         warning: Why to think twice; empty when there is no reason.
         rank: Larger is more likely.
     """
@@ -45,9 +61,7 @@ class Cause:
     saw: str = ""
     who: tuple[str, ...] = ()
     nearest: str = ""
-    options: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
+    remedy: Remedy = Remedy()
     warning: str = ""
     rank: int = 0
 
@@ -61,9 +75,9 @@ class Cause:
             "saw": self.saw,
             "who": [printable(word) for word in self.who],
             "nearest": printable(self.nearest),
-            "options": [printable(option) for option in self.options],
-            "calls": [printable(call) for call in self.calls],
-            "lines": [printable(line) for line in self.lines],
+            "options": [printable(option) for option in self.remedy.options],
+            "calls": [printable(call) for call in self.remedy.calls],
+            "lines": [printable(line) for line in self.remedy.lines],
             "warning": printable(self.warning),
             "rank": self.rank,
         }
@@ -77,12 +91,12 @@ class Cause:
             TypeError: Something in it is of another type.
         """
         known = {"lines": []} | document  # a record of an earlier version has none
-        words = {name: known[name] for name in Cause.__match_args__}
-        for name in ("who", "options", "calls", "lines"):
-            items = words[name]
+        lists = {name: known.pop(name) for name in ("who", *Remedy.__match_args__)}
+        for name, items in lists.items():
             if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
                 raise TypeError(f"{name!r} is no list of texts")
-            words[name] = tuple(items)
+        words = {name: known[name] for name in Cause.__match_args__ if name not in ("who", "remedy")}
         if not all(isinstance(words[name], str) for name in ("kind", "subject", "text", "evidence", "saw", "warning")):
             raise TypeError("a field is no text")
-        return Cause(**words)  # type: ignore[arg-type]  # checked above
+        who, *remedy = map(tuple, lists.values())
+        return Cause(who=who, remedy=Remedy(*remedy), **words)  # type: ignore[arg-type]  # checked above

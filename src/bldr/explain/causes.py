@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from bldr.explain import advice
-from bldr.explain.cause import Cause, Evidence
+from bldr.explain.cause import Cause, Evidence, Remedy
 from bldr.explain.clues import Clue, clues, host_of_url
 from bldr.model.result import Termination
 from bldr.model.spec import Access
@@ -89,9 +89,7 @@ def _of_result(result: ExecutionResult) -> Iterable[Cause]:
             violation.message,
             Evidence.RESULT,
             who=violation.argv,
-            options=remedy.options,
-            calls=remedy.calls,
-            lines=remedy.lines,
+            remedy=remedy,
             rank=_RANKS[kind],
         )
     if result.termination == Termination.TIMED_OUT and not result.violations:
@@ -102,9 +100,7 @@ def _of_result(result: ExecutionResult) -> Iterable[Cause]:
             "wall_time",
             text,
             Evidence.RESULT,
-            options=remedy.options,
-            calls=remedy.calls,
-            lines=remedy.lines,
+            remedy=remedy,
             rank=_RANKS["timeout"],
         )
 
@@ -124,9 +120,7 @@ def _of_gateway(result: ExecutionResult) -> Iterable[Cause]:
             denial.message,
             Evidence.GATEWAY,
             who=process.argv if process is not None else (),
-            options=remedy.options,
-            calls=remedy.calls,
-            lines=remedy.lines,
+            remedy=remedy,
             rank=_RANKS[denial.kind] + 50,
         )
 
@@ -208,9 +202,7 @@ class _Finder:
             Evidence.MESSAGE,
             saw=line,
             nearest=advice.nearest(path, self._spec),
-            options=remedy.options,
-            calls=remedy.calls,
-            lines=remedy.lines,
+            remedy=remedy,
             warning=advice.warning_about(path, self._host.home),
             rank=_RANKS[kind] + 100,
         )
@@ -226,14 +218,14 @@ class _Finder:
         if not hidden and not extended:
             return []
         cause = self._read("execute", hidden or path, clue.line)
-        remedy = advice.allow_read(hidden) if hidden else advice.Remedy()
+        remedy = advice.allow_read(hidden) if hidden else Remedy()
         if extended:
             longer = f"{search}:{directory}" if search else directory
             remedy |= advice.allow_variable("PATH", longer)
         text = (
             cause.text if hidden else f"{path} is in the sandbox, but its directory is not in the PATH of the command"
         )
-        return [replace(cause, text=text, options=remedy.options, calls=remedy.calls, lines=remedy.lines)]
+        return [replace(cause, text=text, remedy=remedy)]
 
     def _cmake(self, clue: Clue) -> list[Cause]:
         """A package of CMake is found by a variable, which may be missing as well."""
@@ -242,7 +234,7 @@ class _Finder:
         if not found or name in self._variables or not self._host.environment.get(name):
             return found
         remedy = advice.allow_read(found[0].subject) | advice.allow_variable(name)
-        return [replace(found[0], options=remedy.options, calls=remedy.calls, lines=remedy.lines)]
+        return [replace(found[0], remedy=remedy)]
 
     def _write(self, clue: Clue) -> list[Cause]:
         if not clue.name:
@@ -270,9 +262,7 @@ class _Finder:
                 text,
                 Evidence.MESSAGE,
                 saw=clue.line,
-                options=remedy.options,
-                calls=remedy.calls,
-                lines=remedy.lines,
+                remedy=remedy,
                 rank=_RANKS["resolve"] + 100,
             )
         ]
@@ -296,9 +286,7 @@ class _Finder:
                 text,
                 Evidence.GUESS,
                 saw=clue.line,
-                options=remedy.options,
-                calls=remedy.calls,
-                lines=remedy.lines,
+                remedy=remedy,
                 rank=_RANKS["variable"] + 100,
             )
         ]
@@ -321,7 +309,7 @@ def write_cause(path: str, spec: SandboxSpec, host: Host, *, saw: str, rank: int
         directory = os.path.dirname(directory)
     system = any(directory == one or directory.startswith(one + "/") for one in _SYSTEM)
     warning = advice.warning_about(directory, host.home)
-    remedy = advice.Remedy()
+    remedy = Remedy()
     if system:
         warning = "it belongs to the system: let the command write below an output (DESTDIR=, --prefix, TMPDIR)"
     elif directory not in _ROOTS:
@@ -336,9 +324,7 @@ def write_cause(path: str, spec: SandboxSpec, host: Host, *, saw: str, rank: int
         Evidence.MESSAGE,
         saw=saw,
         nearest=advice.nearest(path, spec),
-        options=remedy.options,
-        calls=remedy.calls,
-        lines=remedy.lines,
+        remedy=remedy,
         warning=warning,
         rank=rank,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from bldr.model.paths import is_within
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,17 +27,25 @@ class Host:
         environment: The caller's variables.
         directory: The directory that relative names of the command refer to.
         caller: The caller's own directory; empty when it has none.
+        shown: Where the host has directories that the command knows by another path.
     """
 
-    def __init__(self, environment: Mapping[str, str], directory: str, caller: str = "") -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        directory: str,
+        caller: str = "",
+        shown: Mapping[str, str] | None = None,
+    ) -> None:
         self.environment = environment
         self.directory = directory
         self.caller = caller
         self.home = environment.get("HOME", "")
+        self._shown = shown or {}
 
     def has(self, path: str) -> bool:
         """Whether something is at a path."""
-        return os.path.lexists(path)
+        return os.path.lexists(self._of_host(path))
 
     def real(self, path: str) -> str:
         """Return a path without links."""
@@ -43,7 +53,7 @@ class Host:
 
     def is_directory(self, path: str) -> bool:
         """Whether it is a directory."""
-        return os.path.isdir(path)
+        return os.path.isdir(self._of_host(path))
 
     def names_in(self, path: str) -> list[str]:
         """Return what a directory holds.
@@ -109,6 +119,12 @@ class Host:
                 continue
             places += [f"{base}/{one}/{kind}" for one in versions for kind in ("site-packages", "dist-packages")]
         return self._first(first, places) or self._first(f"{first}.py", places)
+
+    def _of_host(self, path: str) -> str:
+        for inside, outside in self._shown.items():
+            if is_within(path, inside):
+                return outside + path[len(inside) :]
+        return path
 
     def _first(self, name: str, directories: Iterable[str], *, executable: bool = False) -> str:
         for directory in directories:

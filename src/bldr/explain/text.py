@@ -32,7 +32,7 @@ def likely_lines(causes: Sequence[Cause]) -> list[str]:
     if cause.kind == "timeout" or cause.evidence == Evidence.GATEWAY:  # that was said already, with the option
         return []
     lines = [] if cause.evidence == Evidence.RESULT else [f"likely cause: {cause.text}"]  # that was said already
-    if cause.options:
+    if cause.remedy.options:
         lines.append(f"hint: to allow it: {' or '.join(_alternatives(cause))}")
     if cause.warning:
         lines.append(f"hint: beware: {cause.warning}")
@@ -55,8 +55,8 @@ def all_lines(causes: Sequence[Cause], unused: Sequence[str] = ()) -> list[str]:
             lines.append(f"   nearest declared path: {cause.nearest}")
         for title, items in (
             ("to allow it", _alternatives(cause)),
-            ("in Python", cause.calls),
-            ("in a Builderfile", cause.lines),
+            ("in Python", cause.remedy.calls),
+            ("in a Builderfile", cause.remedy.lines),
         ):
             if items:
                 both = " and " if cause.kind != "write" and title != "to allow it" else " or "
@@ -70,7 +70,7 @@ def all_lines(causes: Sequence[Cause], unused: Sequence[str] = ()) -> list[str]:
 
 def _alternatives(cause: Cause) -> tuple[str, ...]:
     """What is written can go to an output or to an overlay; everything else needs each of its options."""
-    return (" ".join(cause.options),) if cause.kind != "write" and cause.options else cause.options
+    return (" ".join(cause.remedy.options),) if cause.kind != "write" and cause.remedy.options else cause.remedy.options
 
 
 def _cut(text: str) -> str:

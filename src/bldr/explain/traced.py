@@ -77,9 +77,7 @@ def _cause(event: TraceEvent, spec: SandboxSpec, host: Host, rank: int) -> Cause
             path,
             text,
             Evidence.TRACE,
-            options=remedy.options,
-            calls=remedy.calls,
-            lines=remedy.lines,
+            remedy=remedy,
             rank=rank,
         )
     if not host.has(path) and host.has(event.asked):
@@ -92,9 +90,7 @@ def _cause(event: TraceEvent, spec: SandboxSpec, host: Host, rank: int) -> Cause
         f"{path} is on the host, and the sandbox does not show it: it was not declared",
         Evidence.TRACE,
         nearest=advice.nearest(path, spec),
-        options=remedy.options,
-        calls=remedy.calls,
-        lines=remedy.lines,
+        remedy=remedy,
         warning=advice.warning_about(path, host.home),
         rank=rank,
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bldr.explain.record import load
+
 pytestmark = [pytest.mark.needs("user-namespaces"), pytest.mark.slow]
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -194,6 +196,23 @@ def test_what_an_action_missed_is_named(site: Site) -> None:
 
     assert 'add "//data/x.txt" to sources of //:a' in told
     assert "'made' is made by //:maker: add \"//:maker\" to deps of //:b" in told
+
+
+def test_why_an_action_failed_is_told_in_words_of_the_builderfile_and_kept(site: Site, tmp_path: Path) -> None:
+    tool = tmp_path / "tools" / "stamp"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    site.write("Builderfile", 'target("t") { type: custom; command: ["stamp"]; output: "t"; }')
+    env = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}", "XDG_STATE_HOME": os.fspath(tmp_path / "state")}
+
+    told = site.build(status=1, env=env)
+
+    assert f"likely cause: {tool} is on the host, and the sandbox does not show it" in told
+    assert f'write into //:t: hermetic: {{ inputs: ["{tool}"]; }} and hermetic: {{ env: {{ "PATH": "' in told
+    record = load("", env)
+    assert record is not None
+    assert (record.argv, record.exit_code, record.causes[0].subject) == (("stamp",), 127, os.fspath(tool))
 
 
 def test_without_sandboxes_nothing_is_remembered_and_that_is_said(site: Site) -> None:

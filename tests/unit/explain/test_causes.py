@@ -63,8 +63,8 @@ def test_a_missing_file_is_a_cause_when_the_host_has_it(spec: SandboxSpec) -> No
     (cause,) = found(spec, FakeHost("/w/data/x"), "cat: /w/data/x: No such file or directory")
 
     assert (cause.kind, cause.subject, cause.evidence) == ("read", "/w/data/x", Evidence.MESSAGE)
-    assert cause.options == ("-i /w/data/x",)
-    assert cause.calls == (".input('/w/data/x')",)
+    assert cause.remedy.options == ("-i /w/data/x",)
+    assert cause.remedy.calls == (".input('/w/data/x')",)
     assert cause.nearest in ("/w/src (input)", "/w/out (output)")
     assert cause.warning == ""
 
@@ -115,15 +115,15 @@ def test_a_header_is_looked_for_where_the_compiler_was_told_to_and_around(spec: 
 def test_a_program_needs_its_directory_in_the_path(spec: SandboxSpec) -> None:
     (cause,) = found(spec, FakeHost("/tools/mytool"), "sh: 1: mytool: not found")
 
-    assert cause.options == ("-i /tools/mytool", "-e PATH=/usr/bin:/bin:/tools")
+    assert cause.remedy.options == ("-i /tools/mytool", "-e PATH=/usr/bin:/bin:/tools")
     assert likely_lines([cause])[1] == "hint: to allow it: -i /tools/mytool -e PATH=/usr/bin:/bin:/tools"
     direct = of_program("mytool", spec, FakeHost("/tools/mytool"))
     assert direct is not None
-    assert direct.options == cause.options
+    assert direct.remedy.options == cause.remedy.options
     assert of_program("mytool", spec, FakeHost()) is None
     by_path = of_program("/tools/mytool", spec, FakeHost("/tools/mytool"))
     assert by_path is not None
-    assert by_path.options == ("-i /tools/mytool",)
+    assert by_path.remedy.options == ("-i /tools/mytool",)
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_a_write_to_an_input_can_go_to_an_output_or_an_overlay(spec: SandboxSpec
     (cause,) = found(spec, FakeHost(), "touch: cannot touch 'a.o': Read-only file system")
 
     assert "inputs are read-only" in cause.text
-    assert cause.options == ("-o /w/src", "--overlay /w/src")
+    assert cause.remedy.options == ("-o /w/src", "--overlay /w/src")
 
 
 def test_a_write_elsewhere_needs_the_nearest_directory_that_is_there(spec: SandboxSpec) -> None:
     (cause,) = found(spec, FakeHost("/w/build/"), "sh: 1: cannot create /w/build/x/y: Directory nonexistent")
 
-    assert cause.options == ("-o /w/build",)
+    assert cause.remedy.options == ("-o /w/build",)
     assert "in no output and no temp" in cause.text
 
 
@@ -159,7 +159,7 @@ def test_a_write_to_the_system_is_not_suggested(spec: SandboxSpec) -> None:
     host = FakeHost("/usr/", "/usr/share/")
 
     (cause,) = found(spec, host, "install: cannot create '/usr/share/x': Read-only file system")
-    assert cause.options == ()
+    assert cause.remedy.options == ()
     assert "DESTDIR" in cause.warning
 
 
@@ -168,15 +168,15 @@ def test_a_host_without_network(spec: SandboxSpec) -> None:
         spec, FakeHost(), "fatal: unable to access 'http://example.org/': Could not resolve host: example.org"
     )
 
-    assert cause.options == ("--allow-host example.org:80",)
-    assert cause.calls == (".with_network(NetworkPolicy.allow_hosts(['example.org:80']))",)
+    assert cause.remedy.options == ("--allow-host example.org:80",)
+    assert cause.remedy.calls == (".with_network(NetworkPolicy.allow_hosts(['example.org:80']))",)
     (cause,) = found(spec, FakeHost(), "curl: (6) Could not resolve host: example.org")
-    assert cause.options == ("--allow-host example.org:443",)
+    assert cause.remedy.options == ("--allow-host example.org:443",)
     result = ExecutionResult(("fetch", "https://files.example/x"), 1)
     (cause,) = found(spec, FakeHost(), "OSError: [Errno 101] Network is unreachable", result)
-    assert cause.options == ("--allow-host files.example:443",)
+    assert cause.remedy.options == ("--allow-host files.example:443",)
     (cause,) = found(spec, FakeHost(), "OSError: [Errno 101] Network is unreachable")
-    assert (cause.subject, cause.options) == ("", ())
+    assert (cause.subject, cause.remedy.options) == ("", ())
 
 
 def test_a_network_that_is_allowed_is_not_blamed() -> None:
@@ -188,7 +188,7 @@ def test_a_network_that_is_allowed_is_not_blamed() -> None:
 def test_a_scrubbed_variable_is_a_guess(spec: SandboxSpec) -> None:
     (cause,) = found(spec, FakeHost(environment={"TOKEN": "secret"}), "sh: 1: TOKEN: parameter not set")
 
-    assert (cause.evidence, cause.options) == (Evidence.GUESS, ("-e TOKEN",))
+    assert (cause.evidence, cause.remedy.options) == (Evidence.GUESS, ("-e TOKEN",))
     assert "secret" not in repr(cause)
     assert "a guess" in all_lines([cause])[0]
 
@@ -198,7 +198,7 @@ def test_rights_cannot_be_gained(spec: SandboxSpec) -> None:
         spec, FakeHost(), 'sudo: The "no new privileges" flag is set, which prevents sudo from running as root.'
     )
 
-    assert (cause.kind, cause.options) == ("setuid", ())
+    assert (cause.kind, cause.remedy.options) == ("setuid", ())
 
 
 @pytest.mark.parametrize(
@@ -227,19 +227,19 @@ def test_limits_and_timeouts_come_first(spec: SandboxSpec) -> None:
 
     first, second = found(spec, FakeHost("/w/x"), "cat: /w/x: No such file or directory", result)
 
-    assert (first.kind, first.options, first.who) == ("limit", ("--memory MORE",), ("cc1",))
+    assert (first.kind, first.remedy.options, first.who) == ("limit", ("--memory MORE",), ("cc1",))
     assert second.subject == "/w/x"
     assert likely_lines([first, second])[0] == "hint: to allow it: --memory MORE"
     timed_out = ExecutionResult(("make",), 124, termination="timed-out")
     (cause,) = found(spec, FakeHost(), "", timed_out)
-    assert cause.options == ("--timeout MORE",)
+    assert cause.remedy.options == ("--timeout MORE",)
     assert likely_lines([cause]) == []
 
 
 def test_a_temp_hides_what_the_host_has_at_its_place(spec: SandboxSpec) -> None:
     (cause,) = found(spec, FakeHost("/tmp/data"), "cat: /tmp/data: No such file or directory")
 
-    assert cause.options == ("-i /tmp/data",)
+    assert cause.remedy.options == ("-i /tmp/data",)
     assert found(spec, FakeHost(), "cat: /tmp/data: No such file or directory") == []
 
 
@@ -287,8 +287,8 @@ def test_writes_connections_and_listings_of_a_trace(spec: SandboxSpec) -> None:
 
     kinds = {cause.kind: cause for cause in found(spec, FakeHost("/w/hidden"), "", result)}
 
-    assert kinds["write"].options == ("-o /w/src", "--overlay /w/src")
-    assert kinds["connect"].options == ("--allow-host 192.0.2.1:80",)
+    assert kinds["write"].remedy.options == ("-o /w/src", "--overlay /w/src")
+    assert kinds["connect"].remedy.options == ("--allow-host 192.0.2.1:80",)
     assert "hidden" in kinds["list"].text
 
 
@@ -311,8 +311,8 @@ def test_what_the_gateway_refused_is_a_cause_with_its_process(host_spec: Sandbox
     assert {first.evidence, second.evidence} == {Evidence.GATEWAY}
     by_subject = {one.subject: one for one in (first, second)}
     assert by_subject["other.test"].who == ("curl", "other.test")
-    assert by_subject["other.test"].options == ("--allow-host other.test",)
-    assert by_subject["[2001:db8::1]:443"].options == ("--allow-host [2001:db8::1]:443",)
+    assert by_subject["other.test"].remedy.options == ("--allow-host other.test",)
+    assert by_subject["[2001:db8::1]:443"].remedy.options == ("--allow-host [2001:db8::1]:443",)
     assert likely_lines([first]) == []  # run has said it already
     assert any("(refused by the gateway)" in line for line in all_lines([first]))
 

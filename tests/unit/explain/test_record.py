@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 
 from bldr import ExecutionResult
-from bldr.explain.cause import Cause, Evidence
+from bldr.explain.cause import Cause, Evidence, Remedy
 from bldr.explain.record import load, save, state_directory
 
 CAUSE = Cause(
-    "read", "/w/x", "it was not declared", Evidence.TRACE, "No such file", ("cat", "/w/x"), options=("-i /w/x",), rank=3
+    "read",
+    "/w/x",
+    "it was not declared",
+    Evidence.TRACE,
+    "No such file",
+    ("cat", "/w/x"),
+    remedy=Remedy(("-i /w/x",)),
+    rank=3,
 )
 
 
