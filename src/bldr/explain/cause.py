@@ -91,12 +91,14 @@ class Cause:
             TypeError: Something in it is of another type.
         """
         known = {"lines": []} | document  # a record of an earlier version has none
-        lists = {name: known.pop(name) for name in ("who", *Remedy.__match_args__)}
-        for name, items in lists.items():
-            if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-                raise TypeError(f"{name!r} is no list of texts")
+        who, *remedy = [_texts(name, known.pop(name)) for name in ("who", *Remedy.__match_args__)]
         words = {name: known[name] for name in Cause.__match_args__ if name not in ("who", "remedy")}
         if not all(isinstance(words[name], str) for name in ("kind", "subject", "text", "evidence", "saw", "warning")):
             raise TypeError("a field is no text")
-        who, *remedy = map(tuple, lists.values())
         return Cause(who=who, remedy=Remedy(*remedy), **words)  # type: ignore[arg-type]  # checked above
+
+
+def _texts(name: str, items: object) -> tuple[str, ...]:
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise TypeError(f"{name!r} is no list of texts")
+    return tuple(items)
