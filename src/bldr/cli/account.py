@@ -99,7 +99,7 @@ class Account:
         if self._events is None:
             return progress, progress
         self._events.prepare(root, self.verb, targets, hermetic=hermetic, say=progress.say)
-        return progress, Observers((progress, self._events))
+        return progress, Observers((self._events, progress))
 
     def settle(self, result: BuildResult) -> None:
         """Write what was asked for."""
