@@ -23,7 +23,7 @@ POSIX_ONLY := \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
 	--exclude '/bldr/execution/(interface|relay|session|streams)\.py$$' \
 	--exclude '/bldr/cli/(pictures|run|settings|shell|test)\.py$$' \
-	--exclude '/bldr/(audit/(log|reader)|report/terminal)\.py$$'
+	--exclude '/bldr/(audit/(log|reader)|report/(region|terminal))\.py$$'
 
 .PHONY: help demo test kernels lint format bench performance clean
 .DEFAULT_GOAL := help

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import _signal
 import os
+import time
 
+from bldr.cli.account import Account
 from bldr.cli.cached import cache_directory
 from bldr.cli.diagnostics import complain_of, open_workspace
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
-from bldr.cli.progress_of_builds import Plain, Silent, shown_words
+from bldr.cli.progress_of_builds import mode_of
 from bldr.cli.quantities import count
 from bldr.cli.request import caller_directory
 from bldr.cli.settings import load as load_settings
@@ -18,25 +20,28 @@ from bldr.engine.build import Build, Options
 from bldr.engine.graph import graph_of
 from bldr.engine.lock import WorkspaceLock
 from bldr.engine.outcome import Status
+from bldr.engine.result import BuildResult
 from bldr.engine.scheduler import Stop
+from bldr.engine.showing import shown_words
 from bldr.engine.state import State
 from bldr.errors import BuilderfileError
 from bldr.model.value import value
+from bldr.report.units import time_text
 from bldr.store.cache import Cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
     from typing import Self
 
     from bldr.builderfile.label import Label
     from bldr.builderfile.workspace import Workspace
     from bldr.cli.options import Parsed
+    from bldr.engine.build import Planned
     from bldr.engine.graph import Graph
-    from bldr.engine.outcome import Outcome
 
-__all__ = ["FAILED", "INTERRUPTED", "Request", "Signals", "chosen_labels", "main", "request_of", "say_how"]
+__all__ = ["FAILED", "INTERRUPTED", "Request", "Signals", "chosen_labels", "main", "request_of", "run_build", "say_how"]
 
 FAILED = 1
 INTERRUPTED = 130
@@ -55,11 +60,13 @@ class Request:
 def main(arguments: Sequence[str]) -> int:
     """``bldr build``."""
     parsed = parse(BUILD, arguments)
-    try:
-        asked = request_of(parsed)
-        return _build(parsed, asked)
-    except BuilderfileError as error:
-        return complain_of(error)
+    mode_of(parsed)  # a mistake in it is found before anything is opened
+    with Account(parsed, "build") as account:
+        try:
+            return _build(parsed, request_of(parsed), account)
+        except BuilderfileError as error:
+            account.fail(error)
+            return complain_of(error)
 
 
 def request_of(parsed: Parsed) -> Request:
@@ -106,33 +113,75 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _build(parsed: Parsed, asked: Request) -> int:
+def _build(parsed: Parsed, asked: Request, account: Account) -> int:
     from bldr.builderfile.workspace import resolve
 
     root = asked.workspace.root
     graph = graph_of(resolve(asked.workspace, asked.labels), asked.labels)
-    tell = (lambda _text: None) if parsed.given("quiet") else say
     say_how(parsed, asked)
     with (
-        WorkspaceLock(root, wait=parsed.given("wait"), say=tell),
+        WorkspaceLock(root, wait=parsed.given("wait"), say=_tell(parsed, say)),
         Cache(cache_directory(parsed.last("cache-dir"))) as cache,
         State(root) as state,
         Signals() as signals,
     ):
-        observer = _observer(parsed, graph, root)
-        build = Build(root, graph, cache, state, asked.options, observer=observer, stop=signals.stop, say=tell)
         if parsed.given("dry-run"):
-            for planned in build.plan():
-                action = graph.actions[planned.number]
-                say(f"{action}: {planned.reason}")
-                if parsed.given("verbose"):
-                    say(f"  {shown_words(action.argv)}")
-            return 0
-        try:
-            outcomes = build.run()
-        finally:
-            observer.close()
-    return _conclude(parsed, outcomes, is_stopped=bool(signals.stop.asked))
+            build = Build(root, graph, cache, state, asked.options, say=_tell(parsed, say))
+            return _plan(parsed, build.plan(), graph, account)
+        result = run_build(parsed, asked, graph, cache, state, signals.stop, account)
+    account.settle(result)
+    if not parsed.given("quiet"):
+        say(summary_of(parsed, result))
+    return result.exit_status
+
+
+def _tell(parsed: Parsed, say: Callable[[str], None]) -> Callable[[str], None]:
+    return (lambda _text: None) if parsed.given("quiet") else say
+
+
+def _plan(parsed: Parsed, planned: Sequence[Planned], graph: Graph, account: Account) -> int:
+    account.plan([{"action": str(graph.actions[one.number]), "reason": one.reason} for one in planned])
+    for one in planned:
+        action = graph.actions[one.number]
+        say(f"{action}: {one.reason}")
+        if parsed.given("verbose"):
+            say(f"  {shown_words(action.argv)}")
+    return 0
+
+
+def run_build(
+    parsed: Parsed,
+    asked: Request,
+    graph: Graph,
+    cache: Cache,
+    state: State,
+    stop: Stop,
+    account: Account,
+) -> BuildResult:
+    """Build a graph, show how it goes on, and return what came of it."""
+    root, options = asked.workspace.root, asked.options
+    targets = tuple(map(str, asked.labels))
+    progress, observer = account.begin(graph, root, targets, stop, hermetic=options.hermetic)
+    build = Build(root, graph, cache, state, options, observer=observer, stop=stop, say=_tell(parsed, progress.say))
+    started_at, began = time.time(), time.monotonic()
+    try:
+        outcomes = build.run()
+    finally:
+        progress.close()
+    status = INTERRUPTED if stop.asked else FAILED if any(not one.succeeded for one in outcomes) else 0
+    return BuildResult(
+        root=root,
+        verb=account.verb,
+        targets=targets,
+        outcomes=tuple(outcomes),
+        needs=graph.needs,
+        jobs=options.jobs,
+        exit_status=status,
+        is_stopped=bool(stop.asked),
+        started_at=started_at,
+        began=began,
+        ended=time.monotonic(),
+    )
 
 
 def say_how(parsed: Parsed, asked: Request) -> None:
@@ -145,20 +194,11 @@ def say_how(parsed: Parsed, asked: Request) -> None:
         say(f"[INFO] Hermetic builds: enabled ({HermeticExecutor.platform()})")
 
 
-def _observer(parsed: Parsed, graph: Graph, root: str) -> Plain:
-    if parsed.given("quiet"):
-        return Silent(graph, root)
-    return Plain(graph, root, verbose=parsed.given("verbose"), explain=parsed.given("explain"))
-
-
-def _conclude(parsed: Parsed, outcomes: Sequence[Outcome], *, is_stopped: bool) -> int:
-    counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _TOLD}
-    if not parsed.given("quiet"):
-        told = [f"{counts[status]} {words}" for status, words in _TOLD.items() if counts[status]]
-        say(f"{', '.join(told) or 'nothing to do'}")
-    if is_stopped:
-        return INTERRUPTED
-    return 0 if all(outcome.succeeded for outcome in outcomes) else FAILED
+def summary_of(parsed: Parsed, result: BuildResult) -> str:
+    """Return what came of a build in one line; how long it took, too, for whoever watched it."""
+    told = [f"{count} {words}" for status, words in _TOLD.items() if (count := result.count(status))]
+    took = f" in {time_text(result.duration)}" if mode_of(parsed) == "rich" else ""
+    return f"{', '.join(told) or 'nothing to do'}{took}"
 
 
 _TOLD = {

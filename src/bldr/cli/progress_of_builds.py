@@ -1,61 +1,93 @@
-"""What a build shows while it goes on: a line for each action, and what failed actions printed."""
+"""What a build shows while it goes on: a line for each action or a region that changes, and what actions printed."""
 
 from __future__ import annotations
 
 import os
-import re  # noqa: TID253  # only who builds imports it
+import time
 
 from bldr.cli.messages import report, say
-from bldr.engine.action import WORKSPACE
-from bldr.engine.outcome import Observer, Status
+from bldr.cli.options import UsageError
+from bldr.engine.outcome import TESTS, Observer, Status
+from bldr.engine.showing import mapped_back, shown_words
 from bldr.model.text import visible
+from bldr.report.units import time_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
+    from bldr.cli.options import Parsed
     from bldr.engine.action import Action
     from bldr.engine.graph import Graph
     from bldr.engine.outcome import Outcome
+    from bldr.engine.scheduler import Stop
+    from bldr.report.region import Region, View
 
-__all__ = ["Plain", "Silent", "mapped_back", "shown_words"]
+__all__ = ["Live", "Plain", "Progress", "Silent", "Terse", "mode_of", "progress_of"]
 
-_INSIDE = re.compile(rb"(?<![\w./-])" + WORKSPACE.encode() + rb"(?=[/\s'\":;,)\]]|$)")
-_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_STDERR = 2
+_MODES = ("plain", "rich", "none")
+_PATIENCE = 0.4  # seconds without a region: a build with nothing to do is over then, and needs no library
+_REDRAW = 0.15  # seconds
+_SOON = 0.05  # seconds without a region after something was said above it
+_QUIET_TIME = 30.0  # seconds without a line after which a log is told what still runs
 
 
-def shown_words(argv: Sequence[str]) -> str:
-    """Return a command as a shell would read it."""
-    return " ".join(word if _SAFE.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'" for word in argv)
+def mode_of(parsed: Parsed) -> str:
+    """Return how progress is shown: ``rich``, ``plain`` or ``none``.
 
-
-def mapped_back(output: bytes, root: str) -> bytes:
-    """Return what an action printed with paths of the host in place of those inside.
-
-    Example:
-        >>> mapped_back(b"/workspace/a.c:3: no /workspaces", "/home/me/p")
-        b'/home/me/p/a.c:3: no /workspaces'
+    Raises:
+        UsageError: There is no such way.
     """
-    return _INSIDE.sub(lambda _match: os.fsencode(root), output)
+    mode = parsed.last("progress") or ""
+    if mode not in ("", *_MODES):
+        raise UsageError(f"--progress {mode}: there is no such way to show it", hint="plain, rich or none")
+    if mode in ("plain", "none"):
+        return mode
+    can_draw = os.isatty(_STDERR) and os.environ.get("TERM", "dumb") not in ("", "dumb")
+    return "rich" if can_draw else "plain"
 
 
-class Plain(Observer):
-    """A line for each action that did something, when it has ended.
+def progress_of(parsed: Parsed, graph: Graph, root: str, stop: Stop) -> Progress:
+    """Return what shows a build, as the options ask for it."""
+    mode = mode_of(parsed)
+    verbose, explain = parsed.given("verbose"), parsed.given("explain")
+    if parsed.given("quiet"):
+        return Silent(graph, root)
+    if mode == "rich":
+        return Live(graph, root, stop, verbose=verbose, explain=explain)
+    return (Plain if mode == "plain" else Terse)(graph, root, verbose=verbose, explain=explain)
+
+
+class Progress(Observer):
+    """Says what failed, and what actions printed.
 
     Args:
         graph: The graph of the build.
         root: The absolute path of the workspace.
         verbose: Whether commands are shown, too.
         explain: Whether it is said why each action ran.
+        now: The seconds of a clock that never goes back.
     """
 
-    def __init__(self, graph: Graph, root: str, *, verbose: bool = False, explain: bool = False) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        root: str,
+        *,
+        verbose: bool = False,
+        explain: bool = False,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._graph = graph
         self._root = root
         self._verbose = verbose
         self._explain = explain
+        self._now = now
         self._total = 0
         self._done = 0
+        self._running: dict[str, float] = {}
+        self.advice: dict[str, list[str]] = {}  # what was said of the causes of each failure
 
     def begun(self, total: int, jobs: int) -> None:  # noqa: ARG002
         """Remember how much there is to do."""
@@ -63,53 +95,203 @@ class Plain(Observer):
 
     def started(self, action: Action, reason: str) -> None:
         """Say why, and what runs."""
+        self._running[str(action)] = self._now()
         if self._explain:
-            say(f"{action}: {reason}")
+            self.say(f"{action}: {reason}")
         if self._verbose:
-            say(f"{action}: {shown_words(action.argv)}")
+            self.say(f"{action}: {shown_words(action.argv)}")
 
     def finished(self, outcome: Outcome) -> None:
-        """Say what became of an action."""
+        """Say what became of an action, if that is worth a line."""
         self._done += 1
         if outcome.status == Status.UP_TO_DATE:
             return
+        self._running.pop(str(outcome.action), None)
         place = f"[{self._done}/{self._total}]"
-        if outcome.succeeded:
+        if outcome.succeeded and self.tells(outcome):
             how = " (from the cache)" if outcome.status == Status.CACHED else ""
-            say(f"{place} {outcome.action}{how}")
+            self.say(f"{place} {outcome.action}{how}")
         self.show_details(outcome, place)
         if outcome.note and (self._verbose or outcome.note.startswith("an input changed")):
-            say(f"{outcome.action}: not kept: {outcome.note}")
+            self.say(f"{outcome.action}: not kept: {outcome.note}")
+
+    def tells(self, outcome: Outcome) -> bool:
+        """Say whether an action that succeeded is worth a line."""
+        return self._verbose or bool(self.printed(outcome))
+
+    def printed(self, outcome: Outcome) -> bytes:
+        """Return what an action printed that is to be shown."""
+        if outcome.result is None or outcome.status == Status.CANCELLED:
+            return b""
+        if outcome.succeeded and outcome.action.mnemonic == TESTS and not self._verbose:
+            return b""  # who tests is told of each case, and what a test prints is kept
+        return outcome.result.stdout
 
     def show_details(self, outcome: Outcome, place: str = "") -> None:
         """Show what an action printed, and why it failed."""
         if not outcome.succeeded:
             how = "was cancelled" if outcome.status == Status.CANCELLED else "failed"
             problem = f": {outcome.problem}" if outcome.status == Status.FAILED else ""
-            say(f"{place} {outcome.action} {how}{problem}".strip())
+            self.say(f"{place} {outcome.action} {how}{problem}".strip())
             if outcome.status == Status.FAILED and not self._verbose and outcome.result is not None:
-                say(f"  {shown_words(outcome.action.argv)}")
-        output = outcome.result.stdout if outcome.result is not None else b""
-        if output and outcome.status != Status.CANCELLED:
+                self.say(f"  {shown_words(outcome.action.argv)}")
+        output = self.printed(outcome)
+        if output:
             text = mapped_back(output, self._root).decode("utf-8", "surrogateescape")
-            report("".join(f"{visible(line)}\n" for line in text.removesuffix("\n").split("\n")))
+            self.report("".join(f"{visible(line)}\n" for line in text.removesuffix("\n").split("\n")))
         if outcome.status == Status.FAILED:
-            self._advise(outcome, output)
+            for line in self._advise(outcome):
+                self.say(line)
 
-    def _advise(self, outcome: Outcome, output: bytes) -> None:
+    def _advise(self, outcome: Outcome) -> list[str]:
         from bldr.cli.explain import explain_action
 
-        for line in explain_action(outcome, self._graph, self._root, output):
-            say(line)
+        output = outcome.result.stdout if outcome.result is not None else b""
+        found = self.advice[str(outcome.action)] = explain_action(outcome, self._graph, self._root, output)
+        return found
+
+    def say(self, text: str) -> None:
+        """Say a sentence, here and for everybody who has something to say while this shows the progress."""
+        say(text)
+
+    def report(self, text: str) -> None:
+        """Write finished lines."""
+        report(text)
 
     def close(self) -> None:
         """The build has ended."""
 
 
-class Silent(Plain):
+class Silent(Progress):
     """Only what failed."""
 
     def finished(self, outcome: Outcome) -> None:
         """Say why, if it failed."""
         if not outcome.succeeded:
             self.show_details(outcome)
+
+
+class Terse(Progress):
+    """No progress: what failed, and what actions printed."""
+
+
+class Plain(Progress):
+    """A line for each action that did something, when it has ended; for logs, and for terminals that cannot draw."""
+
+    _spoken = 0.0
+
+    def begun(self, total: int, jobs: int) -> None:
+        """Remember how much there is to do, and since when."""
+        super().begun(total, jobs)
+        self._spoken = self._now()
+
+    def tells(self, outcome: Outcome) -> bool:  # noqa: ARG002
+        """Every action is."""
+        return True
+
+    def say(self, text: str) -> None:
+        """Say a sentence, and remember when."""
+        self._spoken = self._now()
+        super().say(text)
+
+    def waited(self) -> None:
+        """Say what runs, if nothing was said for long: who reads a log wants to know that something goes on."""
+        now = self._now()
+        if self._running and now - self._spoken >= _QUIET_TIME:
+            name, since = min(self._running.items(), key=lambda item: item[1])
+            others = len(self._running) - 1
+            more = f", and {others} more" if others else ""
+            self.say(f"[{self._done}/{self._total}] still running: {name} ({time_text(float(int(now - since)))}){more}")
+
+
+class Live(Progress):
+    """A few lines that change, below what is said of failures. Everything happens in the thread that builds.
+
+    Args:
+        graph: The graph of the build.
+        root: The absolute path of the workspace.
+        stop: Says how often somebody asked for the end.
+        verbose: Whether commands are shown, too.
+        explain: Whether it is said why each action ran.
+        now: The seconds of a clock that never goes back.
+        region: Draws; made when there is something to draw.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        root: str,
+        stop: Stop,
+        *,
+        verbose: bool = False,
+        explain: bool = False,
+        now: Callable[[], float] = time.monotonic,
+        region: Region | None = None,
+    ) -> None:
+        super().__init__(graph, root, verbose=verbose, explain=explain, now=now)
+        self._stop = stop
+        self._region = region
+        self._begun = now()
+        self._due = self._begun + _PATIENCE
+        self._cached = self._failed = self._asked = 0
+
+    def begun(self, total: int, jobs: int) -> None:
+        """Remember how much there is to do, and since when."""
+        super().begun(total, jobs)
+        self._begun = self._now()
+        self._due = self._begun + _PATIENCE
+
+    def finished(self, outcome: Outcome) -> None:
+        """Count it, and say what became of an action, if that is worth a line."""
+        self._cached += outcome.status == Status.CACHED
+        self._failed += outcome.status == Status.FAILED
+        super().finished(outcome)
+
+    def waited(self) -> None:
+        """Draw, but not too often."""
+        now = self._now()
+        if now < self._due and self._stop.asked == self._asked:
+            return
+        self._due, self._asked = now + _REDRAW, self._stop.asked
+        if self._region is None:
+            from bldr.report.region import Region
+
+            self._region = Region(_STDERR)
+        self._region.show(self._view(now))
+
+    def say(self, text: str) -> None:
+        """Say a sentence above the region."""
+        self._make_way()
+        super().say(text)
+
+    def report(self, text: str) -> None:
+        """Write finished lines above the region."""
+        self._make_way()
+        super().report(text)
+
+    def close(self) -> None:
+        """Leave the terminal to others."""
+        if self._region is not None:
+            self._region.close()
+            self._region = None
+        self._due = float("inf")
+        self._asked = self._stop.asked
+
+    def _make_way(self) -> None:
+        if self._region is not None:
+            self._region.clear()
+            self._due = min(self._due, self._now() + _SOON)
+
+    def _view(self, now: float) -> View:
+        from bldr.report.region import View
+
+        running = sorted(((name, now - since) for name, since in self._running.items()), key=lambda one: -one[1])
+        return View(
+            self._total,
+            self._done,
+            tuple(running),
+            self._cached,
+            self._failed,
+            now - self._begun,
+            self._stop.asked,
+        )

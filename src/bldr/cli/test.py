@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 
-from bldr.cli.build import FAILED, INTERRUPTED, Signals, request_of, say_how
+from bldr.cli.account import Account
+from bldr.cli.build import FAILED, INTERRUPTED, Signals, request_of, run_build, say_how
 from bldr.cli.cached import cache_directory
 from bldr.cli.diagnostics import complain_of
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
-from bldr.cli.progress_of_builds import Plain, mapped_back
+from bldr.cli.progress_of_builds import mode_of
 from bldr.cli.verbs_of_tests import TEST
-from bldr.engine.build import Build
 from bldr.engine.graph import graph_of
 from bldr.engine.lock import WorkspaceLock
-from bldr.engine.outcome import Status
+from bldr.engine.outcome import TESTS, Status
+from bldr.engine.result import BuildResult
+from bldr.engine.showing import mapped_back
 from bldr.engine.state import State
 from bldr.engine.testing import Case, Suite, Verdict, cases_of, to_junit
 from bldr.errors import BuilderfileError
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_TEST = "Test"
 _LOGS = ".builder/tests"
 _MOST_CASES = 20
 
@@ -44,49 +46,47 @@ _MOST_CASES = 20
 def main(arguments: Sequence[str]) -> int:
     """``bldr test``."""
     parsed = parse(TEST, arguments)
-    try:
-        return _test(parsed, request_of(parsed))
-    except BuilderfileError as error:
-        return complain_of(error)
+    mode_of(parsed)  # a mistake in it is found before anything is opened
+    with Account(parsed, "test") as account:
+        try:
+            return _test(parsed, request_of(parsed), account)
+        except BuilderfileError as error:
+            account.fail(error)
+            return complain_of(error)
 
 
-def _test(parsed: Parsed, asked: Request) -> int:
+def _test(parsed: Parsed, asked: Request, account: Account) -> int:
     from bldr.builderfile.workspace import resolve
 
     root = asked.workspace.root
     labels = tuple([label for label in asked.labels if asked.workspace.targets[label].target.type == "test"])
+    if not labels and parsed.rest:
+        raise UsageError("none of these targets is a test", hint="bldr query lists targets")
     if not labels:
-        if parsed.rest:
-            raise UsageError("none of these targets is a test", hint="bldr query lists targets")
+        account.settle(BuildResult(root, "test", jobs=asked.options.jobs, started_at=time.time()))
         say("there is no test in this workspace")
         return 0
     targets = _with_timeout(parsed, resolve(asked.workspace, labels), labels)
     graph = graph_of(targets, labels, tests=True)
-    anew = (_TEST,) if parsed.given("no-cache") else ()
-    options = replace(asked.options, keep_going=True, anew=anew)
+    anew = (TESTS,) if parsed.given("no-cache") else ()
+    asked = replace(asked, labels=labels, options=replace(asked.options, keep_going=True, anew=anew))
     quiet = parsed.given("quiet")
-    tell = (lambda _text: None) if quiet else say
     say_how(parsed, asked)
     with (
-        WorkspaceLock(root, wait=parsed.given("wait"), say=tell),
+        WorkspaceLock(root, wait=parsed.given("wait"), say=(lambda _text: None) if quiet else say),
         Cache(cache_directory(parsed.last("cache-dir"))) as cache,
         State(root) as state,
         Signals() as signals,
         _report_file(parsed) as report,
     ):
-        observer = _Progress(graph, root, verbose=parsed.given("verbose"), explain=parsed.given("explain"))
-        observer.is_quiet = quiet or parsed.last("progress") == "none"
-        try:
-            outcomes = Build(root, graph, cache, state, options, observer=observer, stop=signals.stop, say=tell).run()
-        finally:
-            observer.close()
-        tests = _tests(root, labels, outcomes)
+        result = run_build(parsed, asked, graph, cache, state, signals.stop, account)
+        tests = _tests(root, labels, result.outcomes)
         if report is not None:
             report.write_text(to_junit(tests).decode())
+    status = INTERRUPTED if result.is_stopped else 0 if all(test.passed for test in tests) else FAILED
+    account.settle(replace(result, tests=tuple(tests), exit_status=status))
     _show(tests, is_quiet=quiet)
-    if signals.stop.asked:
-        return INTERRUPTED
-    return 0 if all(test.passed for test in tests) else FAILED
+    return status
 
 
 def _report_file(parsed: Parsed) -> AbstractContextManager[WholeFile | None]:
@@ -116,26 +116,13 @@ def _with_timeout(
     return found
 
 
-class _Progress(Plain):
-    """A line for each action; what a test printed is shown when it failed, or when everything is to be told."""
-
-    is_quiet = False
-
-    def finished(self, outcome: Outcome) -> None:
-        """Say what became of an action."""
-        if outcome.action.mnemonic == _TEST and outcome.succeeded and not self._verbose:
-            outcome = replace(outcome, result=None)
-        if not self.is_quiet or not outcome.succeeded:
-            super().finished(outcome)
-
-
 def _tests(root: str, labels: Sequence[Label], outcomes: Sequence[Outcome]) -> list[Suite]:
     """Return what became of each test, and keep what it printed."""
     found: dict[Label, Suite] = {}
     skipped: dict[Label, str] = {}
     for outcome in outcomes:
         label = outcome.action.target
-        if outcome.action.mnemonic == _TEST:
+        if outcome.action.mnemonic == TESTS:
             found[label] = _tested(root, outcome)
         elif outcome.status == Status.FAILED:
             skipped.setdefault(label, f"{outcome.action.name} failed")

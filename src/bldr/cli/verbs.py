@@ -221,7 +221,7 @@ RUN = Verb(
         ),
         Option(
             "progress",
-            "show time, CPU, memory and processes: rich (a live line; default on a terminal), plain (a line now and"
+            "show what goes on: rich (live, in the last lines of a terminal; the default there), plain (a line now and"
             " then) or none",
             metavar="MODE",
             group="Report",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bldr.cli.options import WORDS, Option, Verb
+from bldr.cli.verbs import RUN
 
 __all__ = ["BUILD", "CLEAN"]
 
 _HELP_OPTION = Option("help", "show this page", short="h", group="Report")
 
+_AS_OF_RUN = ("progress",)
 _DRY_RUN = Option("dry-run", "show what would be done, and why, without doing it", short="n")
 _WAIT = Option("wait", "wait while another bldr builds in this workspace, instead of refusing")
 
@@ -40,6 +42,15 @@ BUILD = Verb(
         Option("hermetic", "run in sandboxes whatever BUILDER_HERMETIC says"),
         Option("cache-dir", "keep results in DIR (default: ~/.cache/bldr)", metavar="DIR", completes="dir"),
         Option("explain", "say of each action why it runs", group="Report"),
+        *[option for option in RUN.options if option.name in _AS_OF_RUN],
+        Option("json", "write what came of each action to FILE", metavar="FILE", group="Report", completes="file"),
+        Option(
+            "events",
+            "write what happens to FILE while it happens, one JSON object a line",
+            metavar="FILE",
+            group="Report",
+            completes="file",
+        ),
         Option("verbose", "show each command, and how it is confined", short="v", group="Report"),
         Option("quiet", "say nothing but errors", short="q", group="Report"),
         _HELP_OPTION,

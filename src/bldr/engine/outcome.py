@@ -6,11 +6,16 @@ from bldr.model.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bldr.engine.action import Action
     from bldr.model.result import ExecutionResult
     from bldr.model.spec import SandboxSpec
 
-__all__ = ["Observer", "Outcome", "Status"]
+__all__ = ["TESTS", "Observer", "Observers", "Outcome", "Status"]
+
+TESTS = "Test"
+"""The mnemonic of the actions that are tests."""
 
 
 class Status:
@@ -24,6 +29,7 @@ class Status:
     CANCELLED = "cancelled"
 
     SUCCEEDED = (UP_TO_DATE, CACHED, BUILT)
+    ALL = (*SUCCEEDED, FAILED, CANCELLED, SKIPPED)
 
 
 @value
@@ -59,6 +65,11 @@ class Outcome:
         """Whether the outputs of the action are what they should be."""
         return self.status in Status.SUCCEEDED
 
+    @property
+    def seconds(self) -> float:
+        """How long it took; 0 where nothing was done."""
+        return max(0.0, self.ended - self.began)
+
 
 class Observer:
     """Is told how a build goes on; every method is called by the thread that builds, and none needs to do anything."""
@@ -74,3 +85,30 @@ class Observer:
 
     def waited(self) -> None:
         """Some time went by."""
+
+
+class Observers(Observer):
+    """Tells several."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def begun(self, total: int, jobs: int) -> None:
+        """Tell it."""
+        for one in self._observers:
+            one.begun(total, jobs)
+
+    def started(self, action: Action, reason: str) -> None:
+        """Tell it."""
+        for one in self._observers:
+            one.started(action, reason)
+
+    def finished(self, outcome: Outcome) -> None:
+        """Tell it."""
+        for one in self._observers:
+            one.finished(outcome)
+
+    def waited(self) -> None:
+        """Tell it."""
+        for one in self._observers:
+            one.waited()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re  # noqa: TID253  # only who tests imports it
 
+from bldr.model.paths import printable
 from bldr.model.value import replace, value
 
 TYPE_CHECKING = False
@@ -84,6 +85,17 @@ class Suite:
     def count(self, *verdicts: str) -> int:
         """Return how many cases have one of some verdicts."""
         return sum(case.verdict in verdicts for case in self.cases)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the test for JSON."""
+        return {
+            "target": printable(self.label),
+            "passed": self.passed,
+            "cached": self.is_cached,
+            "seconds": self.seconds,
+            "problem": printable(self.problem),
+            "cases": [{name: _told(getattr(case, name)) for name in Case.__match_args__} for case in self.cases],
+        }
 
 
 def cases_of(name: str, report: bytes | None, printed: bytes, problem: str) -> tuple[Case, ...]:
@@ -184,6 +196,10 @@ def to_junit(tests: Iterable[Suite]) -> bytes:
     ET.indent(root)
     written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return written + b"\n"
+
+
+def _told(item: str | float) -> str | float:
+    return printable(item) if isinstance(item, str) else item
 
 
 def _valid(text: str) -> str:

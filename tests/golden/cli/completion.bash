@@ -24,13 +24,13 @@ _bldr() {
             files= ;;
         build)
             flags="-k --keep-going -n --dry-run --wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help"
-            values="-j --jobs --cache-dir"
+            values="-j --jobs --cache-dir --progress --json --events"
             command=
             words=""
             files= ;;
         test)
             flags="--wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help --no-cache"
-            values="-j --jobs --cache-dir --test-timeout --junit"
+            values="-j --jobs --cache-dir --progress --json --events --test-timeout --junit"
             command=
             words=""
             files= ;;
@@ -202,6 +202,8 @@ _bldr() {
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --cache-dir)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -d -- "$word")); return; fi ;;
+        --events)
+            if [[ " $values " == *" $before "* ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
         --test-timeout)
             if [[ " $values " == *" $before "* ]]; then COMPREPLY=(); return; fi ;;
         --junit)

@@ -12,7 +12,7 @@ function __bldr_options_of
     for word in $words
         if test $skip = yes
             set skip no
-        else if contains -- $word -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size
+        else if contains -- $word -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --events --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size
             set skip yes
         else if test $word = --; or not string match -q -- '-*' $word
             return 1
@@ -77,11 +77,11 @@ complete -c bldr -n '__bldr_options_of run' -l explain-on-failure -d 'when it fa
 complete -c bldr -n '__bldr_options_of run' -l json -r -F -d 'write the result, with its receipt, to FILE'
 complete -c bldr -n '__bldr_options_of run' -l report -r -F -d 'draw the run as a page that needs nothing but a browser: processes, memory, CPU, disk over time'
 complete -c bldr -n '__bldr_options_of run' -l profile -r -F -d 'write the run in the Chrome trace format, for Perfetto'
-complete -c bldr -n '__bldr_options_of run' -l progress -x -a 'plain rich none' -d 'show time, CPU, memory and processes: rich (a live line; default on a terminal), plain (a line now and then) or none'
+complete -c bldr -n '__bldr_options_of run' -l progress -x -a 'plain rich none' -d 'show what goes on: rich (live, in the last lines of a terminal; the default there), plain (a line now and then) or none'
 complete -c bldr -n '__bldr_options_of run' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of run' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of run' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
+complete -c bldr -n '__bldr_verb run' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --events --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
 complete -c bldr -n '__bldr_options_of shell' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
 complete -c bldr -n '__bldr_options_of shell' -s o -l output -r -F -d 'make the directory HOST writable inside; what is written stays'
 complete -c bldr -n '__bldr_options_of shell' -l overlay -r -F -d 'make HOST readable and writable inside; what is written lands in a private layer and is gone afterwards'
@@ -118,7 +118,7 @@ complete -c bldr -n '__bldr_options_of shell' -l audit-log -r -F -d 'append each
 complete -c bldr -n '__bldr_options_of shell' -s v -l verbose -d 'show the receipt afterwards: each guarantee and what enforced it'
 complete -c bldr -n '__bldr_options_of shell' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of shell' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
+complete -c bldr -n '__bldr_verb shell' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --events --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
 complete -c bldr -n '__bldr_verb build' -s j -l jobs -x -d 'run up to N actions at a time (default: one for each CPU)'
 complete -c bldr -n '__bldr_verb build' -s k -l keep-going -d 'build everything that does not need an action that failed'
 complete -c bldr -n '__bldr_verb build' -s n -l dry-run -d 'show what would be done, and why, without doing it'
@@ -127,6 +127,9 @@ complete -c bldr -n '__bldr_verb build' -l no-hermetic -d 'run without sandboxes
 complete -c bldr -n '__bldr_verb build' -l hermetic -d 'run in sandboxes whatever BUILDER_HERMETIC says'
 complete -c bldr -n '__bldr_verb build' -l cache-dir -r -F -d 'keep results in DIR (default: ~/.cache/bldr)'
 complete -c bldr -n '__bldr_verb build' -l explain -d 'say of each action why it runs'
+complete -c bldr -n '__bldr_verb build' -l progress -x -a 'plain rich none' -d 'show what goes on: rich (live, in the last lines of a terminal; the default there), plain (a line now and then) or none'
+complete -c bldr -n '__bldr_verb build' -l json -r -F -d 'write what came of each action to FILE'
+complete -c bldr -n '__bldr_verb build' -l events -r -F -d 'write what happens to FILE while it happens, one JSON object a line'
 complete -c bldr -n '__bldr_verb build' -s v -l verbose -d 'show each command, and how it is confined'
 complete -c bldr -n '__bldr_verb build' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_verb build' -s h -l help -d 'show this page'
@@ -136,6 +139,9 @@ complete -c bldr -n '__bldr_verb test' -l no-hermetic -d 'run without sandboxes:
 complete -c bldr -n '__bldr_verb test' -l hermetic -d 'run in sandboxes whatever BUILDER_HERMETIC says'
 complete -c bldr -n '__bldr_verb test' -l cache-dir -r -F -d 'keep results in DIR (default: ~/.cache/bldr)'
 complete -c bldr -n '__bldr_verb test' -l explain -d 'say of each action why it runs'
+complete -c bldr -n '__bldr_verb test' -l progress -x -a 'plain rich none' -d 'show what goes on: rich (live, in the last lines of a terminal; the default there), plain (a line now and then) or none'
+complete -c bldr -n '__bldr_verb test' -l json -r -F -d 'write what came of each action to FILE'
+complete -c bldr -n '__bldr_verb test' -l events -r -F -d 'write what happens to FILE while it happens, one JSON object a line'
 complete -c bldr -n '__bldr_verb test' -s v -l verbose -d 'show each command, and how it is confined'
 complete -c bldr -n '__bldr_verb test' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_verb test' -s h -l help -d 'show this page'
@@ -180,7 +186,7 @@ complete -c bldr -n '__bldr_options_of plan' -l require -x -d 'do not start unle
 complete -c bldr -n '__bldr_options_of plan' -l allow-degraded -x -d 'start even where these guarantees cannot be enforced; the receipt says so'
 complete -c bldr -n '__bldr_options_of plan' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_options_of plan' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
+complete -c bldr -n '__bldr_verb plan' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --events --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
 complete -c bldr -n '__bldr_options_of try' -l commit -d 'take the changes over when the command succeeds'
 complete -c bldr -n '__bldr_options_of try' -l drop -d 'only show the changes'
 complete -c bldr -n '__bldr_options_of try' -s i -l input -r -F -d 'make HOST readable inside, at AT if it shall appear elsewhere'
@@ -220,7 +226,7 @@ complete -c bldr -n '__bldr_options_of try' -l json -r -F -d 'write the result a
 complete -c bldr -n '__bldr_options_of try' -s v -l verbose -d 'show the receipt, and changes of times'
 complete -c bldr -n '__bldr_options_of try' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of try' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb try' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
+complete -c bldr -n '__bldr_verb try' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --events --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
 complete -c bldr -n '__bldr_options_of learn' -l format -x -a 'command-line python builderfile' -d 'command-line (default), python or builderfile'
 complete -c bldr -n '__bldr_options_of learn' -l write -r -F -d 'write it to FILE, which must not be there'
 complete -c bldr -n '__bldr_options_of learn' -l force -d 'overwrite that file'
@@ -246,7 +252,7 @@ complete -c bldr -n '__bldr_options_of learn' -l open-files -x -d 'open files of
 complete -c bldr -n '__bldr_options_of learn' -l core-size -x -d 'largest core file (default: none)'
 complete -c bldr -n '__bldr_options_of learn' -s q -l quiet -d 'say nothing but errors'
 complete -c bldr -n '__bldr_options_of learn' -s h -l help -d 'show this page'
-complete -c bldr -n '__bldr_verb learn' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
+complete -c bldr -n '__bldr_verb learn' -a '(__fish_complete_subcommand --fcs-skip=2 -i --input -o --output --overlay -t --temp --tmp-size --toolchain --cwd -e --env --allow-host --fetch --timeout --silence --cpu-time --memory --processes --max-children --fork --exec --kill-on-parent-exit --file-size --disk-io --disk-rate --network-io --cpus --cpu-weight --open-files --core-size --hostname --uid --require --allow-degraded --audit-log --trace --json --report --profile --progress -j --jobs --cache-dir --events --test-timeout --junit --format --write -w --workspace --kind --run --subject --since --until --last --expect --dir --size)'
 complete -c bldr -n '__bldr_verb explain' -l json -d 'print JSON'
 complete -c bldr -n '__bldr_verb explain' -s h -l help -d 'show this page'
 complete -c bldr -n '__bldr_verb doctor' -l json -d 'print JSON'

@@ -75,7 +75,7 @@ _bldr() {
                 '--json=[write the result, with its receipt, to FILE]:FILE:_files' \
                 '--report=[draw the run as a page that needs nothing but a browser\: processes, memory, CPU, disk over time]:FILE.html:_files' \
                 '--profile=[write the run in the Chrome trace format, for Perfetto]:FILE.json:_files' \
-                '--progress=[show time, CPU, memory and processes\: rich (a live line; default on a terminal), plain (a line now and then) or none]:MODE:(plain rich none)' \
+                '--progress=[show what goes on\: rich (live, in the last lines of a terminal; the default there), plain (a line now and then) or none]:MODE:(plain rich none)' \
                 '(-v --verbose)'{-v,--verbose}'[show the receipt afterwards\: each guarantee and what enforced it]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' \
@@ -133,6 +133,9 @@ _bldr() {
                 '--hermetic[run in sandboxes whatever BUILDER_HERMETIC says]' \
                 '--cache-dir=[keep results in DIR (default\: ~/.cache/bldr)]:DIR:_files -/' \
                 '--explain[say of each action why it runs]' \
+                '--progress=[show what goes on\: rich (live, in the last lines of a terminal; the default there), plain (a line now and then) or none]:MODE:(plain rich none)' \
+                '--json=[write what came of each action to FILE]:FILE:_files' \
+                '--events=[write what happens to FILE while it happens, one JSON object a line]:FILE:_files' \
                 '(-v --verbose)'{-v,--verbose}'[show each command, and how it is confined]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' ;;
@@ -144,6 +147,9 @@ _bldr() {
                 '--hermetic[run in sandboxes whatever BUILDER_HERMETIC says]' \
                 '--cache-dir=[keep results in DIR (default\: ~/.cache/bldr)]:DIR:_files -/' \
                 '--explain[say of each action why it runs]' \
+                '--progress=[show what goes on\: rich (live, in the last lines of a terminal; the default there), plain (a line now and then) or none]:MODE:(plain rich none)' \
+                '--json=[write what came of each action to FILE]:FILE:_files' \
+                '--events=[write what happens to FILE while it happens, one JSON object a line]:FILE:_files' \
                 '(-v --verbose)'{-v,--verbose}'[show each command, and how it is confined]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
                 '(-h --help)'{-h,--help}'[show this page]' \

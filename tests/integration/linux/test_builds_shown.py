@@ -1,0 +1,169 @@
+"""What people and programs see of ``bldr build`` and ``bldr test``: a terminal, a log, files."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.processes import BOUND
+from tests.screens import Screen
+
+pytestmark = [pytest.mark.needs("user-namespaces"), pytest.mark.slow]
+
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+BUILDERFILE = """
+target("good") { type: custom; command: "echo a warning; echo 1 > out/good"; output: "out/good"; }
+target("slow") { type: custom; deps: [":good"]; command: "cat gate > out/slow"; output: "out/slow"; sources: ["gate"]; }
+target("bad") { type: custom; command: "echo told why; exit 3"; output: "out/bad"; }
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, known_toolchain: Path) -> Path:
+    """A workspace, and a cache that knows the toolchain."""
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "index.sqlite").write_bytes(known_toolchain.read_bytes())
+    (tmp_path / "ws" / "gate").write_text("open\n", encoding="ascii")
+    (tmp_path / "ws" / "Builderfile").write_text(BUILDERFILE, encoding="ascii")
+    return tmp_path / "ws"
+
+
+class Watched:
+    """A ``bldr`` on a terminal of 72 columns."""
+
+    def __init__(self, argv: list[str], verb: str, workspace: Path, *options: str) -> None:
+        self.leader, follower = pty.openpty()
+        fcntl.ioctl(self.leader, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 72, 0, 0))
+        self.process = subprocess.Popen(
+            [*argv, verb, f"--cache-dir={workspace.parent / 'cache'}", *options],
+            cwd=workspace,
+            stdin=subprocess.DEVNULL,
+            stdout=follower,
+            stderr=follower,
+            env={**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8"},
+        )
+        os.close(follower)
+        self.screen = Screen(72, 24)
+        self.pending = b""
+
+    def until(self, is_shown: Callable[[list[str]], bool]) -> list[str]:
+        """Read until the screen shows something, or the process has ended; return what it shows."""
+        while not is_shown(self.screen.lines):
+            assert select.select([self.leader], [], [], BOUND)[0], self.screen.lines
+            try:
+                self.pending += os.read(self.leader, 65536)
+            except OSError:  # the other end was closed
+                break
+            whole, feed, rest = self.pending.rpartition(b"\x1b[J")  # what is drawn ends with it, or with a message
+            if feed or self.pending.endswith(b"\n"):
+                self.screen.feed(self.pending if self.pending.endswith(b"\n") else whole + feed)
+                self.pending = b"" if self.pending.endswith(b"\n") else rest
+        return self.screen.lines
+
+    def end(self) -> tuple[int, list[str]]:
+        """Wait for the end; returns the status and everything that stayed on the screen."""
+        self.until(lambda _lines: False)
+        self.screen.feed(self.pending)
+        os.close(self.leader)
+        return self.process.wait(BOUND), self.screen.lines
+
+
+@pytest.mark.needs("terminal")
+def test_a_terminal_shows_what_runs_and_keeps_what_was_said(workspace: Path, bldr_argv: list[str]) -> None:
+    (workspace / "Builderfile").write_text(BUILDERFILE.replace("cat gate", "sleep 1.5; cat gate"), encoding="ascii")
+    seen = Watched(bldr_argv, "build", workspace, "-k", "-j1")
+
+    shown = seen.until(lambda lines: any("s  //:slow run its command" in line for line in lines))
+    status, kept = seen.end()
+
+    head = next(line for line in shown if "1 running" in line)
+    assert "2/3 · 1 failed" in head or "1/3" in head
+    assert status == 1
+    assert "a warning" in kept
+    assert "told why" in kept
+    assert [line for line in kept if "failed:" in line] == [
+        f"bldr: [{number}/3] //:bad run its command failed: the command '/bin/sh' ended w"
+        for number in (1, 2, 3)
+        if any(f"[{number}/3] //:bad" in line for line in kept)
+    ]
+    assert kept[-1].startswith("bldr: 2 built, 1 failed in ")
+    assert not any("running" in line for line in kept)
+
+
+@pytest.mark.needs("terminal")
+def test_ctrl_c_is_answered_and_leaves_a_clean_terminal(workspace: Path, bldr_argv: list[str]) -> None:
+    (workspace / "Builderfile").write_text(BUILDERFILE.replace("cat gate", "sleep 100; cat gate"), encoding="ascii")
+    seen = Watched(bldr_argv, "build", workspace, "//:slow")
+
+    seen.until(lambda lines: any("s  //:slow run its command" in line for line in lines))
+    seen.process.send_signal(signal.SIGINT)
+    status, kept = seen.end()
+
+    assert status == 130
+    assert kept[-2] == "bldr: [2/2] //:slow run its command was cancelled"
+    assert kept[-1].startswith("bldr: 1 built, 1 cancelled in ")
+    assert not any("waiting" in line for line in kept)
+
+
+def test_a_build_is_told_as_events_and_as_json(workspace: Path, bldr: Run) -> None:
+    done = bldr(
+        "build", "--cache-dir=../cache", "-k", "--events", "../events", "--json", "../result.json", cwd=workspace
+    )
+
+    assert done.returncode == 1
+    events = [json.loads(line) for line in (workspace.parent / "events").read_bytes().splitlines()]
+    assert (events[0]["event"], events[-1]["event"], events[-1]["status"]) == ("build-began", "build-ended", "failed")
+    ended = {one["target"]: one for one in events if one["event"] == "action-ended"}
+    assert {label: one["status"] for label, one in ended.items()} == {
+        "//:good": "built", "//:slow": "built", "//:bad": "failed"
+    }  # fmt: skip
+    assert (ended["//:bad"]["exit_code"], ended["//:bad"]["output"]) == (3, "told why\n")
+    assert all(one["hermetic"] for one in ended.values())
+    result = json.loads((workspace.parent / "result.json").read_text(encoding="ascii"))
+    assert (result["exit_status"], result["counts"]["built"], result["status"]) == (1, 2, "failed")
+
+    bldr("build", "--cache-dir=../cache", "--events=../events", "--json=../result.json", "//:slow", cwd=workspace)
+    assert json.loads((workspace.parent / "result.json").read_text(encoding="ascii"))["counts"]["up-to-date"] == 2
+
+
+def test_why_nothing_was_built_is_json_too(workspace: Path, bldr: Run) -> None:
+    assert bldr("build", "--json=../result.json", "//:none", cwd=workspace).returncode == 2
+    told = json.loads((workspace.parent / "result.json").read_text(encoding="ascii"))
+    assert told["error"]["code"] == "builderfile.target-unknown"
+    assert bldr("build", "--dry-run", "--json=../plan.json", "--cache-dir=../cache", cwd=workspace).returncode == 0
+    planned = json.loads((workspace.parent / "plan.json").read_text(encoding="ascii"))["planned"]
+    assert {one["reason"] for one in planned} == {"it was not built yet", "it needs //:good run its command"}
+    assert bldr("build", "--dry-run", "--events=../e", cwd=workspace).returncode == 2
+    assert bldr("build", "--progress=loud", cwd=workspace).returncode == 2
+
+
+def test_a_killed_build_leaves_whole_events(workspace: Path, bldr_argv: list[str]) -> None:
+    (workspace / "Builderfile").write_text(BUILDERFILE.replace("cat gate", "sleep 100; cat gate"), encoding="ascii")
+    events = workspace.parent / "events"
+    process = subprocess.Popen(
+        [*bldr_argv, "build", "--cache-dir=../cache", "--events", str(events), "//:slow"],
+        cwd=workspace,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"bldr: [1/2] //:good run its command\n"
+    process.kill()
+    process.wait(BOUND)
+    process.stderr.close()
+
+    told = [json.loads(line) for line in events.read_bytes().splitlines()]
+    assert [one["event"] for one in told][:3] == ["build-began", "action-began", "action-ended"]
+    assert events.read_bytes().endswith(b"\n")
