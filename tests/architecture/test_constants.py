@@ -11,6 +11,7 @@ import pytest
 
 from _bldr_launcher import (
     attributes,
+    exchange,
     init,
     landlock,
     netlink,
@@ -67,6 +68,7 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
     ),
     (network, "linux/filter.h", "NET_OFFSET=(unsigned)SKF_NET_OFF"),
     (syscalls, "linux/fcntl.h", "AT_FDCWD AT_EMPTY_PATH AT_RECURSIVE"),
+    (exchange, "linux/fs.h", "RENAME_EXCHANGE"),
     (syscalls, "linux/openat2.h", "RESOLVE_NO_MAGICLINKS RESOLVE_NO_SYMLINKS RESOLVE_BENEATH"),
     (
         syscalls,

@@ -6,6 +6,7 @@ import os
 
 from _bldr_launcher.scratch import create_base, remove_leftovers, remove_tree
 from bldr.engine.confining import command_of, policy_of
+from bldr.engine.drafts import Drafts
 from bldr.engine.files import Files
 from bldr.engine.outcome import Observer, Outcome, Status
 from bldr.engine.performing import Made, Performer, Running, unconfined
@@ -123,8 +124,10 @@ class Build:
         staging = os.path.join(prepare_folder(self._root), "staging")
         os.makedirs(staging, 0o700, exist_ok=True)
         remove_leftovers(staging)
+        drafts = Drafts(self._root)
+        drafts.remove_leftovers()
         base, lock = create_base(staging)
-        self._performer = Performer(self._root, base, self._cache, self._files, self._toolchain, self._running)
+        self._performer = Performer(self._root, base, self._cache, self._files, self._toolchain, self._running, drafts)
         self._observer.begun(len(self._graph.actions), self._options.jobs)
         try:
             Scheduler(
@@ -217,6 +220,7 @@ class Build:
                 target,
                 self._graph.optional[number],
                 reason,
+                self._inputs[number],
                 anew=action.mnemonic in self._options.anew,
             )
         except BaseException as error:  # noqa: BLE001  # it is raised where the build was asked for

@@ -6,6 +6,7 @@ import os
 
 from bldr.builderfile.places import STATE, within
 from bldr.engine.action import WORKSPACE
+from bldr.engine.files import told
 from bldr.execution.caching import platform_of_host, salt, shown_by
 from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits
@@ -146,6 +147,21 @@ class Key:
             lines += os.fsencode(f"depfile={action.depfile}\n")
         self.action = RemoteAction(Digest.of(command), self._root_digest, timeout, salt=lines, platform=platform)
         self.digest = Digest.of(self.action.encode())
+
+    def saw(self, root: str, inputs: Mapping[str, str]) -> bool:
+        """Say whether the files that are in the key hold what somebody else has seen in them before.
+
+        Args:
+            root: The absolute path of the workspace.
+            inputs: What each file held, as `Files` tells it; links in folders are left out of account.
+        """
+        held = {path: told(digest.hash, mode) for path, digest, mode in self._root.files()}
+        wanted = {}
+        for path, text in inputs.items():
+            if not text.startswith("-> "):
+                place = os.path.join(root, path)
+                wanted[place if place in held else os.path.realpath(place)] = text
+        return held == wanted
 
     def is_unchanged(self) -> bool:
         """Look once more, and say whether every input is as it was."""

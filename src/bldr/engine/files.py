@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Content: TypeAlias = Mapping[str, str]
 
-__all__ = ["Files", "content_of"]
+__all__ = ["Files", "content_of", "told"]
 
 _PLAIN = 0o644
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -51,13 +51,13 @@ class Files:
         }
         places = {os.path.join(self._root, name): name for name in files}
         digests = self._known.digests({place: files[name] for place, name in places.items()})
-        told = {
-            name: _told(digests[place].hash, files[name].st_mode) for place, name in places.items() if place in digests
+        texts = {
+            name: told(digests[place].hash, files[name].st_mode) for place, name in places.items() if place in digests
         }
         for path, found in listed.items():
             content = {}
             for name, about in found.items():
-                text = about if isinstance(about, str) else told.get(name)
+                text = about if isinstance(about, str) else texts.get(name)
                 content[name] = "unreadable" if text is None else text
             self._content[path] = content
 
@@ -119,7 +119,8 @@ def _listed(place: str, path: str) -> dict[str, os.stat_result | str]:
     return found
 
 
-def _told(digest: str, mode: int) -> str:
+def told(digest: str, mode: int) -> str:
+    """Return the text for a file that holds that and has these permission bits."""
     bits = stat.S_IMODE(mode)
     return digest if bits == _PLAIN else f"{digest}:{bits:o}"
 
@@ -143,7 +144,7 @@ def content_of(place: str, path: str) -> Content:
         try:
             fd = os.open(place + name[inner:], _OPEN)
             try:
-                found[name] = _told(hash_of_fd(fd), about.st_mode)
+                found[name] = told(hash_of_fd(fd), about.st_mode)
             finally:
                 os.close(fd)
         except OSError as error:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from bldr.builderfile.workspace import Resolved
     from bldr.engine.action import Action
+    from bldr.engine.drafts import Drafts
     from bldr.engine.files import Content, Files
     from bldr.model.spec import SandboxSpec
     from bldr.sandbox.resolved import ResolvedSpec
@@ -107,11 +108,15 @@ class Performer:
         files: What the workspace holds.
         toolchain: The identity of the toolchain.
         running: Is told of the commands that run.
+        drafts: Makes copies of outputs that belong on another file system.
     """
 
-    def __init__(self, root: str, base: str, cache: Cache, files: Files, toolchain: str, running: Running) -> None:
+    def __init__(
+        self, root: str, base: str, cache: Cache, files: Files, toolchain: str, running: Running, drafts: Drafts
+    ) -> None:
         self._root = root
         self._base = base
+        self._drafts = drafts
         self._cache = cache
         self._files = files
         self._toolchain = toolchain
@@ -124,6 +129,7 @@ class Performer:
         target: Resolved,
         optional: tuple[str, ...],
         reason: str,
+        inputs: Mapping[str, str],
         *,
         anew: bool = False,
     ) -> Made:
@@ -135,12 +141,15 @@ class Performer:
             target: Its target.
             optional: Its outputs that may stay empty.
             reason: Why it is stale.
+            inputs: What its inputs hold, as far as the build knows.
             anew: Whether it runs even if its result is in the cache.
 
         Raises:
             SandboxError: No sandbox can be made here.
         """
-        work = _Work(self._root, self._cache, self._files, self._running, action, target, optional, reason)
+        work = _Work(
+            self._root, self._cache, self._files, self._running, self._drafts, action, target, optional, reason, inputs
+        )
         place = f"{self._base}/{number}"
         os.mkdir(place, 0o700)
         stages = Stages(place, self._root, action)
@@ -167,10 +176,12 @@ class _Work:
         cache: Cache,
         files: Files,
         running: Running,
+        drafts: Drafts,
         action: Action,
         target: Resolved,
         optional: tuple[str, ...],
         reason: str,
+        inputs: Mapping[str, str],
     ) -> None:
         self._root = root
         self._cache = cache
@@ -180,6 +191,9 @@ class _Work:
         self._target = target
         self._optional = optional
         self._reason = reason
+        self._inputs = inputs
+        self._drafts = drafts
+        self._changed = ""
         self._began = time.monotonic()
         self._spec: SandboxSpec | None = None
 
@@ -203,6 +217,8 @@ class _Work:
             known=self._cache.known,
             cache=self._cache.directory,
         )
+        if not key.saw(self._root, self._inputs):
+            self._changed = "an input changed before it ran"
         uncached = never_cached(spec)
         if not uncached and not anew:
             kept = self._cache.look_up(key.digest)
@@ -219,12 +235,13 @@ class _Work:
         written = self._taken(stages, result)
         if isinstance(written, Made):
             return written
-        changed = not key.is_unchanged()
-        note = "an input changed while it ran" if changed else uncached or why_not_kept(result)
-        note = note or self._keep(key, stages, result, reads)
-        publish(self._root, stages, written, self._files)
-        outcome = self._outcome(Status.BUILT, note=note, result=result)
-        return Made(outcome, None if changed else _flat(written), reads)
+        if not key.is_unchanged():
+            note = self._changed = "an input changed while it ran"
+        else:
+            note = uncached or why_not_kept(result) or self._keep(key, stages, result, reads)
+        publish(self._root, stages, written, self._files, self._drafts)
+        outcome = self._outcome(Status.BUILT, note=self._changed or note, result=result)
+        return Made(outcome, None if self._changed else _flat(written), reads)
 
     def _keep_reports(self, stages: Stages) -> None:
         """Put reports in place although the action failed."""
@@ -251,10 +268,11 @@ class _Work:
             restore(self._cache.blobs, kept.result, stages)
             written = taken(stages, self._action.outputs, self._optional)
         except (CacheError, EngineError):
+            self._cache.doubt(kept.result)
             stages.remove()
             stages.make()
             return None
-        publish(self._root, stages, written, self._files)
+        publish(self._root, stages, written, self._files, self._drafts)
         self._cache.index.use_result(kept.action)
         result = ExecutionResult(
             argv=self._action.argv,
@@ -266,7 +284,8 @@ class _Work:
         )
         reads = kept.about.get("reads")
         told = frozenset(map(str, reads)) if isinstance(reads, list) else None
-        return Made(self._outcome(Status.CACHED, result=result), _flat(written), told)
+        outcome = self._outcome(Status.CACHED, note=self._changed, result=result)
+        return Made(outcome, None if self._changed else _flat(written), told)
 
     def _execute(self, spec: SandboxSpec, resolved: ResolvedSpec | None, timeout: float | None) -> ExecutionResult:
         session = HermeticExecutor(backend_for(spec, resolved=resolved)).start(

@@ -1,11 +1,13 @@
 """Outputs of an action: taken out of its stages, kept in the cache, had back from there, and put in place.
 
-A file is put in place by one rename, so that nobody ever sees half of it; a folder by one more. What is there and equal
-stays, with its times, so that nothing that depends on it seems to have changed.
+A file is put in place by one rename, so that nobody ever sees half of it, and a folder changes places with the one that
+was there; on file systems that cannot do that it is two renames. What is there and equal stays, with its times, so that
+nothing that depends on it seems to have changed.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -17,13 +19,16 @@ from bldr.store.outputs import keep_directory, keep_file, restore_directory, res
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from bldr.engine.drafts import Drafts
     from bldr.engine.files import Content, Files
     from bldr.engine.stages import Stages
     from bldr.store.blobs import ContentStore
 
 __all__ = ["keep", "publish", "restore", "taken"]
+
+_NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 
 def taken(stages: Stages, outputs: Sequence[str], optional: Sequence[str]) -> dict[str, Content]:
@@ -99,7 +104,7 @@ def restore(store: ContentStore, result: ActionResult, stages: Stages) -> None:
         restore_directory(store, directory, stages.place_of(directory.path))
 
 
-def publish(root: str, stages: Stages, written: Mapping[str, Content], files: Files) -> None:
+def publish(root: str, stages: Stages, written: Mapping[str, Content], files: Files, drafts: Drafts) -> None:
     """Put outputs in place.
 
     Args:
@@ -107,6 +112,7 @@ def publish(root: str, stages: Stages, written: Mapping[str, Content], files: Fi
         stages: Where they are.
         written: What they hold, from `taken`.
         files: What the workspace holds; it learns of them.
+        drafts: Makes copies where an output belongs on another file system.
 
     Raises:
         EngineError: Something is in the way.
@@ -119,34 +125,53 @@ def publish(root: str, stages: Stages, written: Mapping[str, Content], files: Fi
         files.forget([output])
         path, place = os.path.join(root, output.rstrip("/")), stages.place_of(output)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        if output.endswith("/"):
-            _replace_folder(place, path)
-        else:
-            _replace_file(place, path, output)
+        replace = _replace_folder if output.endswith("/") else _replace_file
+        try:
+            _put(replace, place, path, drafts)
+        except IsADirectoryError as error:
+            raise EngineError(
+                f"the output {output!r} cannot be put in place: a folder is there",
+                code="engine.output-blocked",
+                hint="remove that folder, and build again",
+            ) from error
         files.learn(output, content)
 
 
-def _replace_file(place: str, path: str, output: str) -> None:
+def _put(replace: Callable[[str, str], None], place: str, path: str, drafts: Drafts) -> None:
     try:
-        os.replace(place, path)
-    except IsADirectoryError as error:
-        raise EngineError(
-            f"the output {output!r} cannot be put in place: a folder is there",
-            code="engine.output-blocked",
-            hint="remove that folder, and build again",
-        ) from error
+        replace(place, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        draft = drafts.make(place, path)
+        try:
+            replace(draft, path)
+        except BaseException:
+            drafts.drop(draft)
+            raise
+
+
+def _replace_file(place: str, path: str) -> None:
+    os.replace(place, path)
 
 
 def _replace_folder(place: str, path: str) -> None:
-    old = f"{place}.old"
-    try:
-        os.rename(path, old)
-    except FileNotFoundError:
+    from _bldr_launcher.exchange import exchange
+
+    if not os.path.lexists(path):
         os.rename(place, path)
         return
     try:
-        os.rename(place, path)
-    except BaseException:
-        os.rename(old, path)
-        raise
+        exchange(place, path)
+        old = place
+    except OSError as error:
+        if error.errno not in _NO_EXCHANGE:
+            raise
+        old = f"{place}.old"
+        os.rename(path, old)
+        try:
+            os.rename(place, path)
+        except BaseException:
+            os.rename(old, path)
+            raise
     remove_tree(old)

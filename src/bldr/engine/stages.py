@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bldr.engine.action import Action
 
-__all__ = ["Stages", "stage_folders"]
+__all__ = ["Stages", "copy_file", "copy_folder", "stage_folders"]
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -109,15 +109,25 @@ class Stages:
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             if os.path.isdir(source):
-                _copy_folder(source, target, path.rstrip("/"), made)
+                copy_folder(source, target, path.rstrip("/"), made)
             else:
-                _copy_file(source, target)
+                copy_file(source, target)
         except FileNotFoundError as error:
             raise EngineError(f"the input {path!r} does not exist", code="engine.input-missing") from error
 
 
-def _copy_folder(source: str, target: str, path: str, but: Iterable[str]) -> None:
-    """Copy a folder, without what the action itself made last time."""
+def copy_folder(source: str, target: str, path: str = "", but: Iterable[str] = ()) -> None:
+    """Copy what is in a folder, files with their modes and times.
+
+    Args:
+        source: The folder.
+        target: Where to; it is made when it is missing.
+        path: What the folder is called.
+        but: What is left out, by that name.
+
+    Raises:
+        OSError: Something cannot be read, or there is no space.
+    """
     os.makedirs(target, exist_ok=True)
     with os.scandir(source) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
@@ -128,12 +138,17 @@ def _copy_folder(source: str, target: str, path: str, but: Iterable[str]) -> Non
         if entry.is_symlink():
             os.symlink(os.readlink(entry.path), f"{target}/{entry.name}")
         elif entry.is_dir(follow_symlinks=False):
-            _copy_folder(entry.path, f"{target}/{entry.name}", inner, but)
+            copy_folder(entry.path, f"{target}/{entry.name}", inner, but)
         elif entry.is_file(follow_symlinks=False):
-            _copy_file(entry.path, f"{target}/{entry.name}")
+            copy_file(entry.path, f"{target}/{entry.name}")
 
 
-def _copy_file(source: str, target: str) -> None:
+def copy_file(source: str, target: str) -> None:
+    """Copy a file to where none is, with its mode and time.
+
+    Raises:
+        OSError: It cannot be read, or there is no space.
+    """
     reading = os.open(source, _READ)
     try:
         about = os.fstat(reading)

@@ -28,6 +28,7 @@ __all__ = ["Record", "State", "prepare_folder"]
 _SCHEMA = 1
 _FILE = "state"
 _WITNESS = ".gitignore"
+_DRAFT = ".part"  # the ending of files in ``.builder`` that are not finished
 _SPARE = 200  # outdated lines that a journal may have beside as many as there are records
 
 
@@ -97,7 +98,10 @@ class State:
             os.close(self._file)
             self._file = -1
         if self._written > 2 * len(self._lines) + _SPARE:
-            self._rewrite()
+            try:
+                self._rewrite()
+            except OSError:
+                pass  # there is no space; it stays as long as it is
 
     def record(self, action: str) -> Record | None:
         """Return what is known of an action, by its name."""
@@ -134,6 +138,7 @@ class State:
                 self._append(json.dumps([action]).encode())
 
     def _load(self) -> None:
+        self._remove_drafts()
         try:
             with open(self._path, "rb") as file:
                 lines = file.read().split(b"\n")
@@ -163,7 +168,7 @@ class State:
 
     def _rewrite(self) -> None:
         """Write everything anew, whole or not at all."""
-        draft = f"{self._path}.{os.getpid()}"
+        draft = f"{self._path}{_DRAFT}"
         try:
             with open(draft, "wb") as file:
                 file.write(self._head + b"\n")
@@ -177,11 +182,25 @@ class State:
                 os.unlink(draft)
             raise
 
+    def _remove_drafts(self) -> None:
+        """Remove what killed processes left unfinished; who still writes such a file notices, and can do without."""
+        folder = os.path.dirname(self._path)
+        for name in os.listdir(folder):
+            if name.endswith(_DRAFT):
+                try:
+                    os.unlink(os.path.join(folder, name))
+                except OSError:
+                    continue  # it has got its name meanwhile, or the next build removes it
+
     def _append(self, line: bytes) -> None:
         if self._file < 0:
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         data = _sealed(line)
-        done = os.write(self._file, data)
+        try:
+            done = os.write(self._file, data)
+        except OSError as error:
+            error.filename = self._path
+            raise
         if done != len(data):
             os.truncate(self._path, os.fstat(self._file).st_size - done)
             raise OSError(28, "No space left on device", self._path)

@@ -11,7 +11,7 @@ import os
 import posixpath
 import time
 
-from bldr.errors import CacheError, NotCacheableError
+from bldr.errors import BlobNotFoundError, CacheError, DigestMismatchError, NotCacheableError
 from bldr.execution.staging import Staging
 from bldr.model.declarations import Role
 from bldr.model.limits import LIMITS
@@ -200,8 +200,12 @@ class CachedCommand:
         """
         began, started_at = time.monotonic(), time.time()
         streams = {"stdout": kept.result.stdout, "stderr": kept.result.stderr}
-        printed = {name: self._cache.blobs.read(digest) for name, digest in streams.items() if digest is not None}
-        self._restore_outputs(kept)
+        try:
+            printed = {name: self._cache.blobs.read(digest) for name, digest in streams.items() if digest is not None}
+            self._restore_outputs(kept)
+        except (BlobNotFoundError, DigestMismatchError):
+            self._cache.doubt(kept.result)
+            raise
         for name in ("stdout", "stderr"):
             if name in printed:
                 emit(name, printed[name])

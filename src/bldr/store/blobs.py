@@ -105,6 +105,8 @@ class ContentStore:
         fd = self._open(digest)
         try:
             chunks = list(iter(lambda: os.read(fd, _CHUNK), b""))
+        except OSError as error:
+            raise self._unreadable(digest, error) from error
         finally:
             os.close(fd)
         content = b"".join(chunks)
@@ -122,6 +124,8 @@ class ContentStore:
         fd = self._open(digest)
         try:
             copy_content(fd, target)
+        except OSError as error:
+            raise self._unreadable(digest, error) from error
         finally:
             os.close(fd)
         if os.fstat(target).st_size != digest.size or hash_of_fd(target) != digest.hash:
@@ -137,6 +141,8 @@ class ContentStore:
         fd = self._open(digest)
         try:
             sound = os.fstat(fd).st_size == digest.size and hash_of_fd(fd) == digest.hash
+        except OSError as error:
+            raise self._unreadable(digest, error) from error
         finally:
             os.close(fd)
         if not sound:
@@ -221,6 +227,12 @@ class ContentStore:
             raise BlobNotFoundError(
                 f"the blob {digest.hash[:16]}... is not in the cache", hint="run it once more; the cache fills again"
             ) from error
+        except OSError as error:
+            raise self._unreadable(digest, error) from error
+
+    def _unreadable(self, digest: Digest, error: OSError) -> OSError | DigestMismatchError:
+        """Return the error for a blob that the disk does not give back, and take it out; others are what they are."""
+        return self._corrupt(digest) if error.errno == errno.EIO else error
 
     def _corrupt(self, digest: Digest) -> DigestMismatchError:
         """Take a changed blob out of the store, and return the error."""

@@ -121,6 +121,7 @@ class Cache:
                 hint="name a directory that you may write: --cache=DIR",
             ) from error
         self.blobs = ContentStore(directory)
+        self._remove_drafts()
         self.index = Index(directory)
         self.known = StatCache(self.index)
 
@@ -129,6 +130,13 @@ class Cache:
 
     def __exit__(self, *_error: object) -> None:
         self.index.close()
+
+    def _remove_drafts(self) -> None:
+        """Remove what processes that were killed left unfinished, so that it does not pile up."""
+        try:
+            self.blobs.remove_drafts(time.time() - _GRACE)
+        except OSError:
+            pass  # somebody else may be able to
 
     def look_up(self, action: Digest) -> Kept | None:
         """Return the result of an action when it is there with everything that it names.
@@ -141,9 +149,27 @@ class Cache:
             return None
         result = self._whole(entry)
         if result is None:
-            self.index.forget_result(action)
+            self._forget(action)
             return None
         return Kept(action, result, json.loads(entry.about), entry.stored)
+
+    def _forget(self, action: Digest) -> None:
+        try:
+            self.index.forget_result(action)
+        except CacheError:
+            pass  # there is no space: the next look finds out once more
+
+    def doubt(self, result: ActionResult) -> None:
+        """Read every blob of a result, one of which was changed, so that running again replaces all that were."""
+        try:
+            products = self._products(result)
+        except CacheError:
+            return  # a whole tree is; looking it up finds nothing from now on
+        for digest in products:
+            try:
+                self.blobs.verify(digest)
+            except CacheError:
+                continue  # it is in quarantine now
 
     def note_action(self, action: Action, messages: Iterable[bytes]) -> Digest:
         """Remember what an action consists of, for explanations; returns its digest.
@@ -255,7 +281,11 @@ class Cache:
         return result if whole else None
 
     def _products(self, result: ActionResult) -> list[Digest]:
-        """Return every blob that is needed to have a result back, each once."""
+        """Return every blob that is needed to have a result back, each once.
+
+        Raises:
+            CacheError: A tree is missing or was changed.
+        """
         found = [stream for stream in (result.stdout, result.stderr) if stream is not None]
         found += [file.digest for file in result.files]
         for output in result.directories:

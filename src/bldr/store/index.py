@@ -17,8 +17,10 @@ from bldr.store.messages import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeVar
+
+    Result = TypeVar("Result")
 
 __all__ = ["Entry", "Index", "Stamp"]
 
@@ -94,11 +96,12 @@ class Index:
     def __init__(self, root: str) -> None:
         self._path = os.path.join(root, "index.sqlite")
         self._lock = _thread.RLock()  # a transaction belongs to the connection, not to a thread
+        self._inode = 0
         self.replaced = ""  # where a database that could not be read lies now
         try:
             self._db = self._opened()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            if not _is_damage(error):
                 raise self._unusable(error) from error
             self._put_aside()
             try:
@@ -118,19 +121,18 @@ class Index:
             some = wanted[start : start + _BATCH]
             marks = ",".join("?" * len(some))
             try:
-                with self._lock:
-                    rows = self._db.execute(f"SELECT path, stamp, hash FROM files WHERE path IN ({marks})", some)  # noqa: S608
-                    found.update([(path, (stamp, name)) for path, stamp, name in rows])
-            except sqlite3.Error:
+                rows = self._read(f"SELECT path, stamp, hash FROM files WHERE path IN ({marks})", *some)  # noqa: S608
+            except CacheError:
                 return found
+            found.update([(path, (stamp, name)) for path, stamp, name in rows])
         return found
 
     def remember_hashes(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
         """Keep path, stamp and hash of files; without space nothing is kept, and they are read again."""
+        told = list(rows)
         try:
-            with self._lock, self._db:
-                self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
-        except sqlite3.Error:
+            self._attempt(lambda db: db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", told))
+        except CacheError:
             pass  # they are read again
 
     def toolchain(self, name: str) -> tuple[bytes, bytes, str] | None:
@@ -237,20 +239,43 @@ class Index:
         return files, hits
 
     def _read(self, question: str, *values: object) -> list[Any]:
-        try:
-            with self._lock:
-                return self._db.execute(question, values).fetchall()
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
+        return self._attempt(lambda db: db.execute(question, values).fetchall())
 
     def _write(self, statement: str, *values: object) -> None:
-        try:
-            with self._lock, self._db:
-                self._db.execute(statement, values)
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
+        self._attempt(lambda db: db.execute(statement, values))
 
-    def _failed(self, error: sqlite3.Error) -> CacheError:
+    def _attempt(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Do something in a transaction; a database that turns out to be damaged is begun anew, once.
+
+        Raises:
+            CacheError: The database cannot be used.
+        """
+        with self._lock:
+            try:
+                with self._db:
+                    return work(self._db)
+            except sqlite3.Error as error:
+                if not _is_damage(error):
+                    raise self._failed(error) from error
+            try:
+                self._begin_anew()
+                with self._db:
+                    return work(self._db)
+            except (OSError, sqlite3.Error) as error:
+                raise self._failed(error) from error
+
+    def _begin_anew(self) -> None:
+        """Put the database aside, unless another process has done so, and open the one that is there then."""
+        self._db.close()
+        try:
+            is_same = os.stat(self._path).st_ino == self._inode
+        except FileNotFoundError:
+            is_same = False
+        if is_same:
+            self._put_aside()
+        self._db = self._opened()
+
+    def _failed(self, error: Exception) -> CacheError:
         return CacheError(
             f"the index of the cache cannot be used: {error}",
             code="cache.unusable",
@@ -267,6 +292,7 @@ class Index:
                 db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_SCHEMA}; COMMIT;")
             else:
                 self._check_version(schema)
+            self._inode = os.stat(self._path).st_ino
         except BaseException:
             db.close()
             raise
@@ -284,10 +310,13 @@ class Index:
         self.replaced = f"{self._path}.unreadable.{os.getpid()}"
         try:
             os.replace(self._path, self.replaced)
-            for ending in ("-wal", "-shm"):
-                os.unlink(self._path + ending)
         except FileNotFoundError:
-            pass  # there is none, or another process was faster
+            return  # another process was faster
+        for ending in ("-wal", "-shm"):
+            try:
+                os.unlink(self._path + ending)
+            except FileNotFoundError:
+                continue  # there is none
 
     def _unusable(self, error: sqlite3.Error) -> CacheError:
         return CacheError(
@@ -295,6 +324,13 @@ class Index:
             code="cache.unusable",
             hint="name a directory that you may write: --cache=DIR",
         )
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Say whether the database itself is the trouble, and not the disk or other processes."""
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
+        return False
+    return not isinstance(error, sqlite3.OperationalError) or "malformed" in str(error) or "no such" in str(error)
 
 
 def _key(action: Digest) -> tuple[bytes, int]:

@@ -23,7 +23,7 @@ from bldr.store.messages import Digest, Directory, DirectoryNode, FileNode, Syml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
     from bldr.store.index import Index
@@ -189,6 +189,12 @@ class InputRoot:
         """
         known.digest_all(self._files)
         return _encode(self._root, keep)
+
+    def files(self) -> Iterator[tuple[str, Digest, int]]:
+        """Yield the path on the host, the digest and the permission bits of each file, once `digest` was called."""
+        for file in self._files:
+            assert file.digest is not None
+            yield file.path, file.digest, file.mode
 
     def is_unchanged(self, known: StatCache, root: Digest) -> bool:
         """Look once more and say whether everything is as it was.

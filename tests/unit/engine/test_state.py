@@ -82,3 +82,24 @@ def test_nothing_is_written_behind_a_link(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError):
         State(os.fspath(tmp_path / "ws"))
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_what_killed_processes_left_unfinished_is_removed(tmp_path: Path) -> None:
+    with State(os.fspath(tmp_path)) as state:
+        state.remember("//:a", record(1))
+    for name in ("state.part", "builderfiles.0123.part"):
+        (tmp_path / ".builder" / name).write_text("half", "ascii")
+
+    with State(os.fspath(tmp_path)) as state:
+        assert state.names() == ["//:a"]
+    assert sorted(os.listdir(tmp_path / ".builder")) == [".gitignore", "state"]
+
+
+def test_a_journal_that_cannot_be_shortened_stays_long(tmp_path: Path) -> None:
+    with State(os.fspath(tmp_path)) as state:
+        for number in range(203):
+            state.remember("//:a", record(number))
+        (tmp_path / ".builder" / "state.part").mkdir()
+
+    with open(tmp_path / ".builder" / "state", "rb") as file:
+        assert len(file.readlines()) == 204

@@ -192,3 +192,56 @@ def test_an_action_is_found_by_the_beginning_of_its_digest(cache: Cache, tmp_pat
     with pytest.raises(CacheError) as caught:
         compare(cache, "nothing")
     assert caught.value.code == "cache.action-unknown"
+
+
+def damage(directory: Path, page: int) -> None:
+    """Overwrite one page of the index."""
+    with open(directory / "index.sqlite", "r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+
+@pytest.mark.parametrize("page", [2, 3, 4, 5])
+def test_an_index_that_turns_out_to_be_damaged_is_begun_anew(tmp_path: Path, page: int) -> None:
+    with Cache(str(tmp_path / "cache")) as cache:
+        digest = remember(cache, tmp_path, "one")
+    damage(tmp_path / "cache", page)
+    with Cache(str(tmp_path / "cache")) as cache, Cache(str(tmp_path / "cache")) as other:
+        for one in (cache, other):
+            kept = one.look_up(digest)
+            assert kept is None or kept.about == {"made": "one"}
+            one.index.actions()
+            one.index.hashes([b"/x"])
+            one.index.toolchain("system")
+        again = remember(cache, tmp_path, "one")
+        assert other.look_up(again) is not None
+
+    assert len(list((tmp_path / "cache").glob("*.unreadable.*"))) == 1
+
+
+def test_what_was_left_unfinished_long_ago_is_removed(tmp_path: Path) -> None:
+    drafts = tmp_path / "cache" / "tmp"
+    drafts.mkdir(parents=True)
+    (drafts / "old").touch()
+    (drafts / "new").touch()
+    os.utime(drafts / "old", (1, 1))
+
+    with Cache(str(tmp_path / "cache")):
+        assert os.listdir(drafts) == ["new"]
+
+
+def test_one_changed_blob_of_a_result_is_reason_to_look_at_all(cache: Cache, tmp_path: Path) -> None:
+    digest = remember(cache, tmp_path, "one")
+    kept = cache.look_up(digest)
+    assert kept is not None
+    changed = [blob for blob, _, size in cache.blobs.blobs() if blob.size > 90_000 or blob == kept.result.stdout]
+    assert len(changed) == 2
+    for blob in changed:
+        path = Path(cache.blobs.path_of(blob))
+        path.chmod(0o600)
+        path.write_bytes(bytes(blob.size))
+
+    cache.doubt(kept.result)
+
+    assert len(cache.blobs.quarantined()) == 2
+    assert cache.look_up(digest) is None
