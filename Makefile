@@ -10,7 +10,7 @@ SCRIPTS := scripts/make-venv .ci/run examples/demo/demo.sh
 # offer, and not checked. tests/architecture/test_platforms.py holds the lists to what modules import.
 LINUX_ONLY := \
 	--exclude '/_bldr_launcher/(__main__|cgroup|channel|init|landlock|landlock_init|landlock_server|landlock_steps|overlay|root)\.py$$' \
-	--exclude '/_bldr_launcher/(attributes|descendants|forked|mountinfo|ownership|policy|request|scratch|server|steps|stock|syscalls|trace_paths|tracer|trees)\.py$$' \
+	--exclude '/_bldr_launcher/(attributes|descendants|forked|mountinfo|ownership|policy|request|scratch|server|steps|stock|syscalls|trace_observer|trace_paths|tracer|tracers|trees)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(backend|cgroup|duplicate|failures|guarantees|ladder|launcher|limits|prepared|probe|processes|running|trials)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial|scope|spawning)\.py$$' \
 	--exclude '/_bldr_launcher/(gateway/(__main__|datagrams|ledger|loop|nameserver|resolver|serving|streams)|netlink|network)\.py$$' \

@@ -14,7 +14,7 @@ import _thread
 import errno
 import os
 
-from _bldr_launcher import attributes, channel, init, policy, steps, wire
+from _bldr_launcher import attributes, channel, init, policy, seccomp, steps, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,26 +27,35 @@ __all__ = ["become", "run_child", "start", "take_streams", "watch"]
 
 
 def start(
-    request: init.Request, streams: list[int], terminal: tuple[int, str] | None, kernel: Kernel
+    request: init.Request, ends: tuple[list[int], int], terminal: tuple[int, str] | None, kernel: Kernel
 ) -> tuple[int, bytes]:
     """Start the command of a sandbox with namespaces, and refuse what its policy refuses.
 
     Args:
         request: The command, and what is refused to it.
-        streams: Status and the three streams.
+        ends: Status and the three streams; the socket to the tracer.
         terminal: Controlling side and path of a terminal to use instead of the streams.
         kernel: The system calls.
 
     Returns:
         Its number, and a report when it could not be started, else nothing.
     """
+    streams, tracer = ends
     ours, theirs = channel.pair()
+    referee = policy.Referee(request.refused)
     pid = os.fork()  # noqa: TID251  init has one thread
     if pid == 0:
         os.close(ours)
-        run_child(theirs, lambda: _become_refused(request, streams, terminal, theirs, kernel))
+
+        def listen() -> None:
+            if request.is_traced:
+                seccomp.let_trace(init.first_path(request), tracer, kernel, referee.record)
+            elif (listener := policy.install(request.refused, kernel)) >= 0:
+                channel.send(theirs, b"listener", [listener])
+                os.close(listener)
+
+        run_child(theirs, lambda: _become_refused(request, streams, terminal, listen))
     os.close(theirs)
-    referee = policy.Referee(request.refused)
     init.send(streams[0], [b"refusals"], [referee.record])
     return pid, watch(ours, (), referee)
 
@@ -55,16 +64,15 @@ def _become_refused(
     request: init.Request,
     streams: list[int],
     terminal: tuple[int, str] | None,
-    link: int,
-    kernel: Kernel,
+    listen: Callable[[], None],
 ) -> NoReturn:
     os.setsid()
     take_streams(streams, terminal)
+    if request.is_traced:
+        init.guarded(-1, b"trace", listen)
     try:
-        listener = policy.install(request.refused, kernel)
-        if listener >= 0:
-            channel.send(link, b"listener", [listener])
-            os.close(listener)
+        if not request.is_traced:
+            listen()
         policy.try_refused(request.refused)
     except OSError as error:
         raise init.StepError(-1, b"refuse", error) from error

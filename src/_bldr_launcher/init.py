@@ -17,7 +17,7 @@ Messages, all in the format of ``wire``::
                            "absent"  errno, path                           the command cannot be executed
                            "started" Landlock ABI, whether /proc is fresh, steps whose ids are not mapped;
                                      descriptors: pidfd of init [, terminal]
-       tracer → init       filter, where calls are traced; answered with "listener", and at the end "over" (tracer.py)
+       launcher → init     filter, where calls are traced; answered with "listener", to the tracer (tracer.py)
     3  init → supervisor   "exited"  wait status, user µs, system µs, peak resident KiB (0: perhaps only our own),
                                      blocks read, blocks written, context switches, processes and threads started
                                      (-1: unknown), those that it left
@@ -61,6 +61,7 @@ __all__ = [
     "confession",
     "end_report",
     "find_executable",
+    "first_path",
     "guarded",
     "main",
     "open_terminal",
@@ -133,8 +134,8 @@ def main(
             try:
                 _set_up(request, state, link)
                 guarded(-1, b"chdir", os.chdir, request.cwd)
-                if request.is_traced:
-                    guarded(-1, b"trace", _let_trace, request, link, kernel)
+                if request.is_traced and not request.refused:  # else the command's process does it, see forked.py
+                    guarded(-1, b"trace", seccomp.let_trace, first_path(request), link, kernel)
             except StepError as error:
                 failure = error
         if failure is not None:
@@ -359,7 +360,7 @@ def _live(request: Request, streams: list[int], ends: tuple[int, int], state: st
         if request.refused:
             from _bldr_launcher import forked
 
-            pid, failure = forked.start(request, streams, terminal, state.kernel)
+            pid, failure = forked.start(request, (streams, link), terminal, state.kernel)
             if failure:
                 channel.send(status, failure)
                 return
@@ -383,33 +384,17 @@ def _live(request: Request, streams: list[int], ends: tuple[int, int], state: st
     ended = wait_for(pid, _end_survivors)
     if ended is not None:
         report = end_report(*ended, forked=bool(request.refused), started=_started_since(pid))
-        if request.is_traced:
-            channel.send(link, b"over")
+        if request.is_traced and not request.refused:
+            _end_trace()
         send(status, report)
 
 
-def _let_trace(request: Request, link: int, kernel: Kernel) -> None:
-    """Put the filter that the tracer sends on this process, and with it on the command; give the listener in return.
-
-    What is executed first is told as well: until then the command's process shares our memory, which nobody may read.
-
-    Raises OSError: EBUSY where somebody around this sandbox listens already; EPIPE when the tracer is gone.
-    """
-    program, _ = channel.receive(link, wire.LARGEST_INLINE)
-    if not program:
-        raise OSError(errno.EPIPE, "the tracer is gone")
-    # From the filter on, each call that names a path waits for the tracer, which waits for the listener.
+def _end_trace() -> None:
+    """Tell the tracer that nobody is left but us: by an execution of nothing, which the kernel refuses."""
     try:
-        path = _executable(request)
+        os.execve(b"", [b"over"], {})
     except OSError:
-        path = request.argv[0]  # it will fail, and that is reported then
-    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
-    listener = seccomp.install_with_listener(program, kernel)
-    try:
-        channel.send(link, wire.pack([b"listener", path]), [listener, root])
-    finally:
-        os.close(listener)
-        os.close(root)
+        pass
 
 
 def _started_since(first: int) -> int:
@@ -493,6 +478,14 @@ def _spawn(request: Request, streams: list[int], terminal: tuple[int, str] | Non
 def _executable(request: Request) -> bytes:
     """Find the command of a request; for the errors see :func:`find_executable`."""
     return find_executable(request.argv[0], request.variables().get(b"PATH", SEARCH_PATH))
+
+
+def first_path(request: Request) -> bytes:
+    """Return what will be executed; the first word where that will fail, which is reported then."""
+    try:
+        return _executable(request)
+    except OSError:
+        return request.argv[0]
 
 
 def find_executable(name: bytes, search_path: bytes, is_shown: Callable[[bytes], bool] = os.path.lexists) -> bytes:

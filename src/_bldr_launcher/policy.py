@@ -1,10 +1,11 @@
 """What a command may not do with processes: make further ones, or execute further programs.
 
 Two things have to be possible before it all the same: its own process is made, and it is executed once. So the filter
-is installed between the two, and hands each call that it stops to init (seccomp_unotify(2)), which lets exactly one
-execution pass: the first one after the attempts of the canary. Until that one has happened nobody is under the filter
-but the process that becomes the command, so no program of the sandbox can take its place. What the filter looks at are
-system call numbers and flags in registers, so nothing can be changed after the look.
+is installed between the two, and hands each call that it stops to init (seccomp_unotify(2)), or to the tracer where
+there is one. That one lets exactly one execution pass: the first one after the attempts of the canary. Until that one
+has happened nobody is under the filter but the process that becomes the command, so no program of the sandbox can take
+its place. What the filter looks at are system call numbers and flags in registers, so nothing can be changed after the
+look.
 """
 
 from __future__ import annotations
@@ -36,16 +37,17 @@ class Referee:
     Args:
         refused: Of ``fork`` and ``exec``.
         sees_host: Whether process numbers are the host's, so that they mean something outside.
+        record: Memory that somebody else has made for it; -1 for none.
     """
 
-    def __init__(self, refused: Iterable[bytes], *, sees_host: bool = False) -> None:
+    def __init__(self, refused: Iterable[bytes], *, sees_host: bool = False, record: int = -1) -> None:
         self.command_executed = False
         self._untried = set(refused)  # the canary's attempts are yet to come
         self._sees_host = sees_host
         self._begun = time.monotonic()
         self._refusals: dict[bytes, list[bytes]] = {}
         self._counts: dict[bytes, int] = {}
-        self.record = os.memfd_create("refusals", os.MFD_CLOEXEC)
+        self.record = record if record >= 0 else os.memfd_create("refusals", os.MFD_CLOEXEC)
 
     def judge(self, call: str, pid: int) -> None:
         """Return when the call may go on.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _bldr_launcher import wire
 
-__all__ = ["Request", "join", "limits_of", "split", "steps_of"]
+__all__ = ["Request", "join", "limits_of", "split", "steps_of", "without_trace"]
 
 
 class Request:
@@ -90,6 +90,11 @@ def split(data: bytes) -> list[bytes]:
 def join(uid: bytes, flags: bytes, scratch: bytes, limits: bytes, plan: bytes, command: bytes) -> bytes:
     """Make a request of its parts."""
     return wire.pack([wire.VERSION, uid, flags, scratch, limits, plan, command])
+
+
+def without_trace(flags: bytes) -> bytes:
+    """Return the flags of a request without those that change nothing before the command starts."""
+    return b" ".join([word for word in flags.split() if not word.startswith(b"trace-")])
 
 
 def steps_of(plan: bytes) -> list[list[bytes]]:

@@ -11,7 +11,7 @@ import errno
 import os
 import struct
 
-from _bldr_launcher import syscalls
+from _bldr_launcher import channel, syscalls, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ __all__ = [
     "base_filter",
     "install_with_listener",
     "instruction",
+    "let_trace",
+    "policy_block",
     "policy_filter",
+    "refusable",
     "sandbox_filter",
     "shared_host_filter",
     "userns_filter",
@@ -265,10 +268,21 @@ def policy_filter(refused: Container[bytes], *, action: int = USER_NOTIF, machin
         KeyError: No numbers are known for the machine.
     """
     machine = machine or os.uname().machine
-    return assemble([], machine)[:-8] + _policy_block(refused, action, machine) + instruction(RET, ALLOW)
+    return assemble([], machine)[:-8] + policy_block(refused, action, machine) + instruction(RET, ALLOW)
 
 
-def _policy_block(refused: Container[bytes], action: int, machine: str) -> bytes:
+def refusable(machine: str) -> dict[int, str]:
+    """Return the calls that a policy for processes may refuse, by their number.
+
+    Args:
+        machine: ``uname -m``.
+    """
+    numbers = NUMBERS[machine]
+    return {numbers[name]: name for name in FORKING + EXECUTING if name in numbers}
+
+
+def policy_block(refused: Container[bytes], action: int, machine: str) -> bytes:
+    """Return the instructions of :func:`policy_filter`, for a filter that does more."""
     numbers = {**SHARED_NUMBERS, **NUMBERS[machine]}
     block = b""
     if b"fork" in refused:
@@ -298,6 +312,32 @@ def install_with_listener(program: bytes, kernel: Kernel) -> int:
         return kernel.install_filter(program, flags)
 
 
+def let_trace(path: bytes, link: int, kernel: Kernel, *records: int) -> None:
+    """Put the filter that the launcher sends on this process, and give the tracer its listener.
+
+    From then on each traced call waits for the tracer, which waits for the listener.
+
+    Args:
+        path: What is executed first: until then the command's process shares our memory, which nobody may read.
+        link: Descriptor of the socket to the launcher, and to the tracer.
+        kernel: The system calls.
+        records: Descriptors that are given along.
+
+    Raises:
+        OSError: EBUSY where somebody around this sandbox listens already; EPIPE when the launcher is gone.
+    """
+    program, _ = channel.receive(link, wire.LARGEST_INLINE)
+    if not program:
+        raise OSError(errno.EPIPE, "the tracer is gone")
+    root = os.open("/", os.O_DIRECTORY | os.O_CLOEXEC)
+    listener = install_with_listener(program, kernel)
+    try:
+        channel.send(link, wire.pack([b"listener", path]), [listener, root, *records])
+    finally:
+        os.close(listener)
+        os.close(root)
+
+
 def attributes_filter(refused: Container[bytes] = (), *, machine: str = "") -> bytes:
     """Changes of attributes, which no rule of Landlock covers: modes, owners and times are for init to decide.
 
@@ -318,7 +358,7 @@ def attributes_filter(refused: Container[bytes] = (), *, machine: str = "") -> b
     rules += [(name, ERRNO | errno.ENOSYS) for name in ("setxattrat", "removexattrat", "file_setattr")]
     rules.append(("ioctl", ERRNO | errno.ENOTTY, 1, (FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR)))
     machine = machine or os.uname().machine
-    return assemble(rules, machine)[:-8] + _policy_block(refused, USER_NOTIF, machine) + instruction(RET, ALLOW)
+    return assemble(rules, machine)[:-8] + policy_block(refused, USER_NOTIF, machine) + instruction(RET, ALLOW)
 
 
 _assembled: dict[tuple[bool, bool, str], bytes] = {}

@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from _bldr_launcher import cgroup
+    from _bldr_launcher import cgroup, tracers
     from _bldr_launcher.kernel import Kernel
 
 __all__ = ["Launcher", "serve"]
@@ -133,7 +133,7 @@ class Launcher:
         self.kernel = kernel
         self.stock = stock.Stock(base)
         self.children: set[int] = set()
-        self.tracers: dict[int, int] = {}  # of an init
+        self.tracers: tracers.Tracers | None = None
         self.place = place
         self.groups: dict[int, cgroup.Group] = {}  # of the inits that live in one
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
@@ -220,7 +220,7 @@ class Launcher:
             return 0
         if missing > 0 or self.lacks_temps() or not self.leftovers_removed or self.next_to_equip():
             return 0 if self.once else QUIET  # nothing runs yet that could be slowed down
-        return LINGER if self.stock.has_equipped() else None
+        return LINGER if self.stock.has_equipped() or self.tracers else None
 
     def lacks_temps(self) -> bool:
         """Whether temps are to be made ahead."""
@@ -252,6 +252,8 @@ class Launcher:
                 pass  # a leftover that cannot be removed must not stop a build
         else:
             self.stock.dismiss_equipped()
+            if self.tracers:
+                self.tracers.dismiss()
 
     def equip(self, waiting: stock.Waiting) -> None:
         """Let an init execute the plan that was asked for last. Where that fails, the next request will say so."""
@@ -317,6 +319,8 @@ class Launcher:
         self.retired = self.leftovers_removed = True
         self.ready = 0
         self.stock.dismiss_all()
+        if self.tracers:
+            self.tracers.dismiss_all()
 
     def hand_over(self, data: bytes, fds: list[int]) -> int | None:
         """Pass the request on to an init, and the trees that it needs.
@@ -333,7 +337,7 @@ class Launcher:
         """
         whole = os.pread(fds[4], os.fstat(fds[4]).st_size, 0) if len(fds) == 5 else data
         uid, flags, place, limits, packed, command = request.split(whole)
-        plan = self.stock.remember(uid, flags, packed, mounts=self.makes_mounts)
+        plan = self.stock.remember(uid, request.without_trace(flags), packed, mounts=self.makes_mounts)
         short = request.join(uid, flags, place, limits, NO_STEPS, command)
         while len(fds) == 4 and (waiting := self.take_equipped(plan, place)):
             if self.is_refused(fds[0], plan, place):
@@ -342,6 +346,7 @@ class Launcher:
             if not self.limit(waiting, limits, fds[0]):
                 return None
             if self.offer(waiting.link, short, fds):
+                self.trace(waiting, fds[0], request.Request.parse(short), plan)
                 return waiting.link
             self.remove_temps(plan, place)
         self.make_temps(plan, place)
@@ -361,15 +366,26 @@ class Launcher:
             self.pass_on(waiting.link, data, fds)
         try:
             self.trees.send(waiting.link, plan, place)
-            if asked.is_traced:
-                self.stage = b"trace"
-                from _bldr_launcher import tracer
-
-                self.tracers[tracer.start(waiting.link, fds[0], waiting.pid, asked)] = waiting.pid
         except BaseException:
             os.close(waiting.link)
             raise
+        self.trace(waiting, fds[0], asked, plan)
         return waiting.link
+
+    def trace(self, waiting: stock.Waiting, status: int, asked: request.Request, plan: stock.Plan) -> None:
+        """Let a tracer watch the command, where the request asks for that; init ends when there is none to be had."""
+        if not asked.is_traced:
+            return
+        self.stage = b"trace"
+        from _bldr_launcher import tracers
+
+        if self.tracers is None:
+            self.tracers = tracers.Tracers()
+        try:
+            self.tracers.trace(waiting.link, status, waiting.pid, asked, nests=plan.nests)
+        except BaseException:
+            os.close(waiting.link)
+            raise
 
     def take_equipped(self, plan: stock.Plan, place: bytes) -> stock.Waiting | None:
         """Return an init that has executed a plan, with its temps at their place; None when a plain one is needed."""
@@ -524,9 +540,9 @@ class Launcher:
 
     def bury(self, pid: int, status: int) -> None:
         """Forget an init that has ended; or a tracer, without which its sandbox must not live."""
-        if pid in self.tracers:
-            traced = self.tracers.pop(pid)
-            if status and traced in self.children:
+        traced = self.tracers.bury(pid, status) if self.tracers else None
+        if traced is not None:
+            if traced in self.children:
                 os.kill(traced, _signal.SIGKILL)  # ours and not reaped yet, so the number is still its own
             return
         self.children.discard(pid)

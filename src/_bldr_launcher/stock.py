@@ -47,6 +47,7 @@ class Plan:
         temps = [step for step in steps if step[0] == b"temp"] if b"temps" in flags.split() else []
         self.modes = tuple([int(step[3], 8) for step in temps])  # in the order of their indexes
         self.unsealed = frozenset([step[1] for step in steps if step[0] == b"unseal"])
+        self.nests = not any(step[0] == b"no-userns" for step in steps)  # whether sandboxes can be made in the sandbox
         self.repeats = False  # whether it was asked for twice, and may be executed ahead
         self.can_wait = (
             bool(steps)

@@ -12,6 +12,10 @@ import os
 from _bldr_launcher import seccomp
 from _bldr_launcher.seccomp import ALLOW, ARGS_OFFSET, JEQ, JSET, LD, RET, USER_NOTIF, instruction
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container
+
 __all__ = ["CALLS", "NETWORK", "NUMBERS", "Call", "calls_of", "trace_filter"]
 
 AT_EMPTY_PATH = 0x1000  # <linux/fcntl.h>
@@ -140,7 +144,7 @@ def calls_of(machine: str = "") -> dict[int, Call]:
     return {number: CALLS[name] for name, number in _numbers(machine or os.uname().machine).items()}
 
 
-def trace_filter(*, full: bool, machine: str = "") -> bytes:
+def trace_filter(*, full: bool, refused: Container[bytes] = (), machine: str = "") -> bytes:
     """The filter that hands traced calls to the tracer; what another filter refuses, nobody is asked about.
 
     fstat(2) arrives as newfstatat(2) with a descriptor and no path, and is let through, as is futimens(3) as
@@ -148,6 +152,8 @@ def trace_filter(*, full: bool, machine: str = "") -> bytes:
 
     Args:
         full: Trace paths, too.
+        refused: What is for the tracer to refuse, as for :func:`_bldr_launcher.seccomp.policy_filter`: there can be one
+            listener only.
         machine: ``uname -m``; this machine by default.
 
     Returns:
@@ -157,7 +163,7 @@ def trace_filter(*, full: bool, machine: str = "") -> bytes:
         KeyError: No numbers are known for the machine.
     """
     machine = machine or os.uname().machine
-    program = seccomp.assemble((), machine)[:-8]
+    program = seccomp.assemble((), machine)[:-8] + seccomp.policy_block(refused, USER_NOTIF, machine)
     for name, number in _numbers(machine).items():
         if full or name in NETWORK:
             body = _body(name)

@@ -22,6 +22,7 @@ from _bldr_launcher import (
     steps,
     syscalls,
     trace_calls,
+    trace_observer,
     trace_paths,
     tracer,
 )
@@ -95,13 +96,13 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
         tracer,
         "linux/seccomp.h",
         (
-            "NOTIF_RECV=SECCOMP_IOCTL_NOTIF_RECV NOTIF_SEND=SECCOMP_IOCTL_NOTIF_SEND NOTIF_ID_VALID=SECCOMP_IOCTL_NOTIF_ID_VALID"
+            "NOTIF_RECV=SECCOMP_IOCTL_NOTIF_RECV NOTIF_SEND=SECCOMP_IOCTL_NOTIF_SEND"
             " NOTIF_SET_FLAGS=SECCOMP_IOCTL_NOTIF_SET_FLAGS FLAG_CONTINUE=SECCOMP_USER_NOTIF_FLAG_CONTINUE"
             " FD_SYNC_WAKE_UP=SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP"
         ),
     ),
-    (tracer, "fcntl.h", "AT_FDCWD AT_SYMLINK_NOFOLLOW"),
-    (tracer, "sys/socket.h", "AF_UNIX AF_INET AF_INET6"),
+    (trace_observer, "fcntl.h", "AT_FDCWD AT_SYMLINK_NOFOLLOW"),
+    (trace_observer, "sys/socket.h", "AF_UNIX AF_INET AF_INET6"),
     (trace_calls, "linux/fcntl.h", "AT_EMPTY_PATH"),
     (trace_paths, "linux/openat2.h", "RESOLVE_IN_ROOT"),
     (trace_paths, "elf.h", "_PT_INTERP=PT_INTERP"),
@@ -173,17 +174,19 @@ OWN = {
     steps: {"WALK"},
     syscalls: {"PAGE"},
     trace_calls: {"ALLOW", "ARGS_OFFSET", "JEQ", "JSET", "LD", "RET", "USER_NOTIF", "_NEGATIVE"},  # of seccomp
-    trace_paths: {"_DEEPEST", "_HEAD", "_LOOK", "_RESOLVE"},
-    tracer: {
-        "LARGEST_RECORDING",
+    trace_observer: {
         "NAMES_PORT",
-        "_BUFFERED",
+        "PIDFD_GET_INFO",  # newer headers have it with a larger structure
         "_MOST_ARGV",
-        "_MOST_THREADS",
+        "_MOST_MEMORIES",
         "_MOST_MESSAGES",
+        "_MOST_THREADS",
         "_MOST_WORDS",
         "_SLASH",
+        "_USUAL_PATH",
     },
+    trace_paths: {"_DEEPEST", "_HEAD", "_LOOK", "_MOST_DIRECTORIES", "_MOST_LINKS", "_RESOLVE"},
+    tracer: {"LARGEST_RECORDING", "_BUFFERED"},
 }
 
 # Newer than the oldest headers that the suite is run with: compared where the header has it (Linux 5.19 to 6.17).

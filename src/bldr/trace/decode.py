@@ -117,9 +117,7 @@ class _Story:
         own = self._is_own(place)
         if action == "write" and not entry and failure == "0":
             self._made.add(place)
-        self.events.append(
-            TraceEvent(action, place, asked, call=call, errno=int(failure), entry=entry, pid=pid, time=time, own=own)
-        )
+        self.events.append(TraceEvent(action, place, asked, "", call, int(failure), entry, pid, time, own))
 
     def _pair(self, pid: int, time: float, words: Sequence[str]) -> None:
         call, action, old, new, failure = words
@@ -138,7 +136,7 @@ class _Story:
         self.events.append(TraceEvent(action, subject, call=call, errno=failure, pid=pid, time=time))
 
     def _is_own(self, path: str) -> bool:
-        while path not in ("", "/"):
+        while self._made and path not in ("", "/"):
             if path in self._made:
                 return True
             path = path[: path.rindex("/")] if "/" in path else ""

@@ -39,13 +39,14 @@ def denials(
         names_in: What a directory of the host holds.
     """
     found: dict[tuple[str, str], Denial] = {}
+    shown = frozenset(_ways(spec))
     for event in trace.events:
         if event.own:
             continue
         if is_denied(event, spec, is_there=is_there):
             key = event.kind, event.subject
             found.setdefault(key, Denial(event.kind, event.subject, _sentence(event), event.pid))
-        elif event.kind == "list" and not event.errno and (names := _hidden(event.subject, spec, names_in)):
+        elif event.kind == "list" and not event.errno and (names := _hidden(event.subject, spec, names_in, shown)):
             message = f"{event.subject} was listed without {', '.join(names[:_MOST_NAMES])}"
             if len(names) > _MOST_NAMES:
                 message += f" and {len(names) - _MOST_NAMES} more"
@@ -85,15 +86,18 @@ def host_place(path: str, spec: SandboxSpec) -> str:
     return spec.host_path(path) or path
 
 
-def _hidden(directory: str, spec: SandboxSpec, names_in: Callable[[str], Sequence[str]]) -> list[str]:
-    """Return what the host has in a directory and the sandbox does not."""
+def _hidden(
+    directory: str, spec: SandboxSpec, names_in: Callable[[str], Sequence[str]], shown: frozenset[str]
+) -> list[str]:
+    """Return what the host has in a directory and the sandbox, which shows some paths besides, does not."""
+    if any(paths.covers(directory) for paths in (spec.inputs, spec.outputs, spec.overlays)):
+        return []
     if spec.temps.contains(directory) or directory.startswith(("/proc", "/dev", "/sys")):
         return []
     try:
         names = sorted(names_in(host_place(directory, spec)))
     except OSError:
         return []
-    shown = set(_ways(spec))
     base = directory.rstrip("/")
     return [name for name in names if spec.access(f"{base}/{name}") == Access.NONE and f"{base}/{name}" not in shown]
 

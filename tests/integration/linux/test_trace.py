@@ -390,6 +390,35 @@ def test_no_tracer_is_left_when_the_session_is_dropped(launcher: Launcher) -> No
     assert until(lambda: tracers(launcher) == set())
 
 
+def test_a_link_is_followed_anew_where_it_can_change(trace: Callable[..., ExecutionResult], project: Path) -> None:
+    """What lies on a read-only mount is looked up once; a link in an output leads elsewhere each time."""
+    out = project / "out"
+    for name in ("one", "two"):
+        (project / "src" / name).mkdir()
+        (project / "src" / name / "file").write_text(f"#!/bin/sh\necho {name}\n", encoding="ascii")
+        (project / "src" / name / "file").chmod(0o755)
+
+    result = trace(
+        f"for name in one two; do ln -sfn {project}/src/$name {out}/link; cat {out}/link/file; {out}/link/file; done"
+    )
+
+    assert result.stdout.split(b"\n")[2::3] == [b"one", b"two"]
+    paths = {str(project / "src" / name / "file") for name in ("one", "two")}
+    assert paths <= {event.subject for event in result.executions}
+
+
+def test_one_tracer_serves_one_sandbox_after_the_other(launcher: Launcher) -> None:
+    executor = HermeticExecutor.create(specification().build(), launcher=launcher)
+    assert until(lambda: tracers(launcher) == set())
+    for number in range(3):
+        result = executor.execute(["cat", f"/tmp/none-{number}"], trace="full")
+
+        assert [path for path in result.probes if "/none-" in path] == [f"/tmp/none-{number}"]
+        assert result.executions[0].argv == ("cat", f"/tmp/none-{number}")
+        assert len(tracers(launcher)) <= 1
+    assert until(lambda: tracers(launcher) == set())
+
+
 def test_executions_at_the_same_time_do_not_mix(launcher: Launcher) -> None:
     executor = HermeticExecutor.create(specification().build(), launcher=launcher)
     found: dict[int, tuple[str, ...]] = {}
@@ -441,14 +470,65 @@ def test_a_level_that_does_not_exist_is_refused(launcher: Launcher) -> None:
     assert caught.value.code == "spec.trace-unknown"
 
 
-@pytest.mark.parametrize("policy", [ProcessPolicy(allow_fork=False), ProcessPolicy(allow_exec=False)], ids=repr)
-def test_a_policy_that_needs_the_listener_rules_a_trace_out(launcher: Launcher, policy: ProcessPolicy) -> None:
+FORKED_AND_EXECUTED = """
+import os
+try:
+    os.fork()
+except OSError as error:
+    print("fork", error.errno)
+try:
+    os.execv("/usr/bin/env", ["env", "--version"])
+except OSError as error:
+    print("exec", error.errno)
+"""
+
+
+@pytest.mark.parametrize("level", ["network", "full"])
+def test_what_a_policy_refuses_is_refused_and_told_under_a_trace_as_well(launcher: Launcher, level: str) -> None:
+    """One listener for both: the tracer decides what init decides without it."""
+    policy = ProcessPolicy(allow_fork=False, allow_exec=False)
     executor = HermeticExecutor.create(specification().with_process(policy).build(), launcher=launcher)
 
-    with pytest.raises(BackendUnavailableError) as caught:
-        executor.execute(["true"], trace="network")
-    assert caught.value.code == "sandbox.trace-unavailable"
-    assert executor.execute(["true"]).success
+    for _ in range(2):
+        result = executor.execute(["/usr/bin/python3", "-I", "-S", "-c", FORKED_AND_EXECUTED], trace=level)
+
+        assert (result.exit_code, result.stdout) == (0, b"fork 1\nexec 1\n")
+        assert [(one.kind, one.actual) for one in result.violations] == [("fork", 1), ("exec", 1)]
+        assert result.violations[0].argv[:2] == ("/usr/bin/python3", "-I")
+        assert [event.errno for event in events(result, "execute")] == [0, errno.EPERM]
+        (first,) = result.executions
+        assert first.argv[0] == "/usr/bin/python3"
+        assert events(result, "execute")[1].argv == ()
+        assert events(result, "execute")[1].asked == "/usr/bin/env"
+        assert any(path.endswith("/libc.so.6") for path in result.reads) is (level == "full")
+
+
+def test_what_was_refused_is_told_when_a_traced_sandbox_is_killed(launcher: Launcher) -> None:
+    spec = specification().with_process(ProcessPolicy(allow_fork=False)).build()
+    script = FORKED_AND_EXECUTED.partition("try:\n    os.exec")[0] * 3 + "\nprint('tried', flush=True)\ninput()"
+    with HermeticExecutor.create(spec, launcher=launcher).start(
+        ["/usr/bin/python3", "-I", "-S", "-c", script], trace="network", stdin="pipe"
+    ) as session:
+        said = b""
+        for _, chunk in session.stream():
+            said += chunk
+            if b"tried" in said:
+                session.kill()
+        result = session.wait()
+
+    assert said.count(b"fork 1") == 3
+    assert [(one.kind, one.actual) for one in result.violations] == [("fork", 3)]
+
+
+def test_a_traced_sandbox_that_refuses_dies_with_its_tracer(launcher: Launcher) -> None:
+    spec = specification().with_process(ProcessPolicy(allow_exec=False)).build()
+    executor = HermeticExecutor.create(spec, launcher=launcher)
+    with executor.start(["sleep", "60"], trace="network", stdin=None) as session:
+        for tracer in tracers(launcher):
+            os.kill(tracer, signal.SIGKILL)
+
+        with pytest.raises(SandboxLostError, match="tracer"):
+            session.wait(timeout=30)
 
 
 @pytest.mark.needs("landlock")

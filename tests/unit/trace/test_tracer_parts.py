@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import sys
+import threading
 from pathlib import Path
 
 import hypothesis
@@ -12,8 +14,9 @@ import pytest
 from hypothesis import strategies
 
 from _bldr_launcher import syscalls
+from _bldr_launcher.trace_observer import _asked_name, _parents, _parents_in_text
 from _bldr_launcher.trace_paths import View, _interpreter_of
-from _bldr_launcher.tracer import Recording, _asked_name, _parents
+from _bldr_launcher.tracer import Recording
 from bldr.sandbox.protocol import Recording as Recorded
 from bldr.trace.decode import decode
 
@@ -120,3 +123,27 @@ def test_what_is_recorded_is_what_is_decoded() -> None:
 
 def test_a_thread_is_told_from_its_process() -> None:
     assert _parents(os.getpid()) == (os.getpid(), os.getppid())
+    assert _parents_in_text(os.getpid()) == (os.getpid(), os.getppid())
+    found = []
+    thread = threading.Thread(target=lambda: found.append(_parents(threading.get_native_id())))
+    thread.start()
+    thread.join()
+    assert found == [(os.getpid(), os.getppid())]
+
+
+def test_what_can_change_is_looked_up_anew_and_what_cannot_is_not(tmp_path: Path) -> None:
+    """Only what is read-only counts as that: here nothing is, so that the quick way answers like the other one."""
+    root = os.open(tmp_path, os.O_PATH)
+    view = View(root)
+    try:
+        for path in (b"/d/file", b"/d", b"/none/file"):
+            assert view.look(path, follow=True).error == view.find(path, follow=True).error == errno.ENOENT
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / "file").symlink_to("../target")
+        assert view.look(b"/d/file", follow=False).kind == b"l"
+        assert view.look(b"/d/file", follow=True).error == errno.ENOENT
+        (tmp_path / "target").write_bytes(b"")
+        assert view.look(b"/d/file", follow=True).path == os.fsencode(tmp_path / "target")
+    finally:
+        view.close()
+        os.close(root)
