@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import BOUND
 from tests.screens import Screen
 
 pytestmark = [pytest.mark.needs("user-namespaces"), pytest.mark.slow]
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
+PATIENCE = 100.0  # seconds for a whole bldr to start, on a machine with a hundred other programs
 BUILDERFILE = """
 target("good") { type: custom; command: "echo a warning; echo 1 > out/good"; output: "out/good"; }
 target("slow") { type: custom; deps: [":good"]; command: "cat gate > out/slow"; output: "out/slow"; sources: ["gate"]; }
@@ -62,7 +62,7 @@ class Watched:
     def until(self, is_shown: Callable[[list[str]], bool]) -> list[str]:
         """Read until the screen shows something, or the process has ended; return what it shows."""
         while not is_shown(self.screen.lines):
-            assert select.select([self.leader], [], [], BOUND)[0], self.screen.lines
+            assert select.select([self.leader], [], [], PATIENCE)[0], self.screen.lines
             try:
                 self.pending += os.read(self.leader, 65536)
             except OSError:  # the other end was closed
@@ -78,7 +78,7 @@ class Watched:
         self.until(lambda _lines: False)
         self.screen.feed(self.pending)
         os.close(self.leader)
-        return self.process.wait(BOUND), self.screen.lines
+        return self.process.wait(PATIENCE), self.screen.lines
 
 
 @pytest.mark.needs("terminal")
@@ -161,7 +161,7 @@ def test_a_killed_build_leaves_whole_events(workspace: Path, bldr_argv: list[str
     assert process.stderr is not None
     assert process.stderr.readline() == b"bldr: [1/2] //:good run its command\n"
     process.kill()
-    process.wait(BOUND)
+    process.wait(PATIENCE)
     process.stderr.close()
 
     told = [json.loads(line) for line in events.read_bytes().splitlines()]
