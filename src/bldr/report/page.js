@@ -80,12 +80,8 @@
     tip.hidden = !bar;
     if (!bar) return;
     bar.classList.add("here");
-    const [pid, parent, begun, ended, cpu, memory, argv] = data.processes[bar.dataset.index];
-    tip.replaceChildren(
-      row("code", argv || "(nothing executed yet)"),
-      row("div", `process ${pid}, started by ${parent} at ${time(begun)}, seen for ${time(ended - begun)}`),
-      row("div", `${time(cpu)} of CPU time, ${size(memory)} of memory at most`),
-    );
+    const [command, ...lines] = data.tips[bar.dataset.index];
+    tip.replaceChildren(row("code", command), ...lines.map((line) => row("div", line)));
     const frame = charts.getBoundingClientRect();
     const place = bar.getBoundingClientRect();
     const left = Math.min(event.clientX - frame.left + 12, frame.width - tip.offsetWidth);
