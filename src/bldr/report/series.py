@@ -89,7 +89,7 @@ def lanes_of(spans: Sequence[tuple[float, float]]) -> list[int]:
     free: list[int] = []
     busy: list[tuple[float, int]] = []
     count = 0
-    for index in sorted(range(len(spans)), key=spans.__getitem__):
+    for index in sorted(range(len(spans)), key=lambda number: spans[number][0]):
         begun, ended = spans[index]
         while busy and busy[0][0] <= begun:
             heappush(free, heappop(busy)[1])

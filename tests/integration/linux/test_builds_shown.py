@@ -139,6 +139,28 @@ def test_a_build_is_told_as_events_and_as_json(workspace: Path, bldr: Run) -> No
     assert json.loads((workspace.parent / "result.json").read_text(encoding="ascii"))["counts"]["up-to-date"] == 2
 
 
+def test_a_page_and_a_trace_of_a_build(workspace: Path, bldr: Run) -> None:
+    (workspace / "Builderfile").write_text(BUILDERFILE.replace("exit 3", "cat secret"), encoding="ascii")
+    (workspace / "secret").write_text("<b>\n", encoding="ascii")
+    files = ("--report=../build.html", "--profile=../build.json")
+
+    assert bldr("build", "--cache-dir=../cache", "-kq", *files, cwd=workspace).returncode == 1
+
+    page = (workspace.parent / "build.html").read_text(encoding="utf-8")
+    assert "<h1>bldr build</h1>" in page
+    assert "1 action failed" in page
+    assert "told why" in page
+    assert "add &quot;//secret&quot; to sources of //:bad" in page
+    assert "reads-confined" in page
+    events = json.loads((workspace.parent / "build.json").read_text(encoding="ascii"))["traceEvents"]
+    assert {event["name"] for event in events if "critical" in event.get("cat", "")} >= {"//:slow run its command"}
+    assert sorted(path.name for path in workspace.parent.glob("*build*")) == ["build.html", "build.json"]
+
+    assert bldr("build", "--report=../no/build.html", cwd=workspace).returncode == 125
+    assert bldr("build", "//:none", *files, cwd=workspace).returncode == 2
+    assert (workspace.parent / "build.html").read_text(encoding="utf-8") == page  # a mistake leaves the last one
+
+
 def test_why_nothing_was_built_is_json_too(workspace: Path, bldr: Run) -> None:
     assert bldr("build", "--json=../result.json", "//:none", cwd=workspace).returncode == 2
     told = json.loads((workspace.parent / "result.json").read_text(encoding="ascii"))

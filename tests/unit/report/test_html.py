@@ -15,7 +15,7 @@ from bldr.report.html import Run, render, verdict
 from tests.unit.report.runs import build_run, hostile_run, tiny_run
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report" / "tiny.html"
-VOID = {"meta"}
+VOID = {"meta", "br"}
 
 
 class Reader(HTMLParser):
