@@ -13,8 +13,11 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from bldr.engine.result import BuildResult
+from bldr.report import build_page
 from bldr.report.html import Run, render
-from tests.unit.report.runs import build_run, hostile_run, tiny_run
+from tests.unit.engine.builds import empty_build, failed_build, hostile_build
+from tests.unit.report.runs import HOSTILE, build_run, hostile_run, tiny_run
 
 pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
 
@@ -37,9 +40,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser.quit()
 
 
-def opened(browser: Browser, directory: Path, run: Run) -> None:
+def opened(browser: Browser, directory: Path, run: Run | BuildResult) -> None:
     page = directory / "run.html"
-    page.write_text(render(run), encoding="utf-8")
+    written = render(run) if isinstance(run, Run) else build_page.render(run, {}, version="0.1.0")
+    page.write_text(written, encoding="utf-8")
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get(page.as_uri())
@@ -53,9 +57,13 @@ def requests(browser: Browser) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("run", [build_run(), tiny_run(), hostile_run()], ids=["build", "tiny", "hostile"])
+@pytest.mark.parametrize(
+    "run",
+    [build_run(), tiny_run(), hostile_run(), failed_build(), empty_build(), hostile_build(HOSTILE)],
+    ids=["build", "tiny", "hostile", "actions", "no actions", "hostile actions"],
+)
 def test_a_page_loads_without_a_complaint_or_a_connection(
-    browser: Browser, tmp_path: Path, run: Run, scheme: str
+    browser: Browser, tmp_path: Path, run: Run | BuildResult, scheme: str
 ) -> None:
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
@@ -97,6 +105,42 @@ def test_the_keyboard_goes_through_time(browser: Browser, tmp_path: Path) -> Non
     assert output.text.startswith("21.2 s")
     charts.send_keys(Keys.ESCAPE)
     assert output.text == ""
+
+
+def test_the_mouse_shows_actions_and_how_many_run(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, tmp_path, failed_build())
+    bar = browser.find_elements(By.CSS_SELECTOR, ".process")[1]
+    browser.execute_script("arguments[0].scrollIntoView()", bar)
+    ActionChains(browser).move_to_element(bar).perform()
+
+    tip = browser.find_element(By.CSS_SELECTOR, ".tip")
+    assert "//:app compile src/b.c" in tip.text
+    assert "built in 750 ms" in tip.text
+    assert "src/b.c changed" in tip.text
+    told = browser.find_element(By.CSS_SELECTOR, '[data-plot="counts"] output').text
+    assert told.endswith(" ms · running 2 · ready 1")
+    assert browser.get_log("browser") == []
+
+
+def test_actions_can_be_sought_and_sorted(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, tmp_path, failed_build())
+
+    def shown() -> list[str]:
+        rows = browser.find_elements(By.CSS_SELECTOR, ".sifted tbody tr")
+        return [row.find_element(By.TAG_NAME, "code").text for row in rows if row.is_displayed()]
+
+    assert len(shown()) == 6
+    heads = {one.text: one for one in browser.find_elements(By.CSS_SELECTOR, ".sifted th button")}
+    heads["time"].click()
+    assert shown()[:3] == ["//:app compile src/a.c", "//src:t run the test", "//:app compile src/b.c"]
+    heads["time"].click()
+    assert shown()[-1] == "//:app compile src/a.c"
+    heads["action"].click()
+    assert shown()[0] == "//:app compile src/a.c"
+    assert browser.find_elements(By.CSS_SELECTOR, '.sifted th[aria-sort="ascending"]')[0].text.startswith("action")
+    browser.find_element(By.CSS_SELECTOR, ".sift").send_keys("changed link")
+    assert shown() == ["//:app link bin/app"]
+    assert browser.get_log("browser") == []
 
 
 def test_what_tries_to_break_out_stays_text(browser: Browser, tmp_path: Path) -> None:

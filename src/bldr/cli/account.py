@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Account"]
 
-_AFTERWARDS = ("events",)  # what a build that does nothing has nothing to say for
+_AFTERWARDS = ("events", "profile", "report")  # what a build that does nothing has nothing to say for
 
 
 class Account:
@@ -42,7 +42,10 @@ class Account:
                 if parsed.given(name):
                     raise UsageError(f"--{name} and --dry-run contradict each other", hint="leave one of them out")
         self._json = self._result_file()
+        self._profile = self._whole_file("profile")
+        self._report = self._whole_file("report")
         self._events = self._event_file(more=more)
+        self._progress: Progress | None = None
         self._is_settled = False
 
     def _result_file(self) -> ResultFile | None:
@@ -52,6 +55,14 @@ class Account:
         from bldr.cli.resultfile import ResultFile
 
         return ResultFile(path)
+
+    def _whole_file(self, name: str) -> WholeFile | None:
+        path = self._parsed.last(name)
+        if path is None:
+            return None
+        from bldr.cli.resultfile import WholeFile
+
+        return WholeFile(path, f"--{name}", f"the {name}")
 
     def _event_file(self, *, more: bool) -> EventFile | None:
         path = self._parsed.last("events")
@@ -80,7 +91,7 @@ class Account:
             file.__exit__()
 
     def _files(self) -> list[WholeFile | EventFile]:
-        files = (self._json, self._events)
+        files = (self._json, self._profile, self._report, self._events)
         return [file for file in files if file is not None]
 
     def begin(
@@ -95,7 +106,7 @@ class Account:
             stop: Says how often somebody asked for the end.
             hermetic: Whether there are sandboxes.
         """
-        progress = progress_of(self._parsed, graph, root, stop)
+        self._progress = progress = progress_of(self._parsed, graph, root, stop)
         if self._events is None:
             return progress, progress
         self._events.prepare(root, self.verb, targets, hermetic=hermetic, say=progress.say)
@@ -108,6 +119,17 @@ class Account:
             self._events.ended(result)
         if self._json is not None:
             self._json.write(result.to_dict())
+        from bldr import __version__
+
+        if self._profile is not None:
+            from bldr.report import build_trace
+
+            self._profile.write_text(build_trace.render(result, version=__version__))
+        if self._report is not None:
+            from bldr.report.build_page import render
+
+            advice = {} if self._progress is None else self._progress.advice
+            self._report.write_text(render(result, advice, version=__version__))
 
     def fail(self, error: BldrError) -> None:
         """Write why nothing was built."""

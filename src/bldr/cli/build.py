@@ -172,6 +172,7 @@ def run_build(
     return BuildResult(
         root=root,
         verb=account.verb,
+        asked=tuple(parsed.rest),
         targets=targets,
         outcomes=tuple(outcomes),
         needs=graph.needs,

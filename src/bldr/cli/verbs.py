@@ -207,14 +207,14 @@ RUN = Verb(
         Option("json", "write the result, with its receipt, to FILE", metavar="FILE", group="Report", completes="file"),
         Option(
             "report",
-            "draw the run as a page that needs nothing but a browser: processes, memory, CPU, disk over time",
+            "draw what ran over time, and what it used, as a page that needs nothing but a browser",
             metavar="FILE.html",
             group="Report",
             completes="file",
         ),
         Option(
             "profile",
-            "write the run in the Chrome trace format, for Perfetto",
+            "write what ran over time in the Chrome trace format, for Perfetto",
             metavar="FILE.json",
             group="Report",
             completes="file",

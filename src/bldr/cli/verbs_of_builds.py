@@ -9,7 +9,7 @@ __all__ = ["BUILD", "CLEAN"]
 
 _HELP_OPTION = Option("help", "show this page", short="h", group="Report")
 
-_AS_OF_RUN = ("progress",)
+_AS_OF_RUN = ("report", "profile", "progress")
 _DRY_RUN = Option("dry-run", "show what would be done, and why, without doing it", short="n")
 _WAIT = Option("wait", "wait while another bldr builds in this workspace, instead of refusing")
 

@@ -27,7 +27,8 @@ class BuildResult:
     Args:
         root: The absolute path of the workspace.
         verb: ``build`` or ``test``.
-        targets: The labels of the targets that were asked for.
+        asked: The words that were asked for; none for everything.
+        targets: The labels of the targets that they stand for.
         outcomes: What became of each action, each behind those that it needs.
         needs: For each action the numbers of those that it needs.
         jobs: How many were to be carried out at a time.
@@ -41,6 +42,7 @@ class BuildResult:
 
     root: str
     verb: str
+    asked: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     needs: tuple[tuple[int, ...], ...] = ()

@@ -12,11 +12,9 @@ from bldr.report.units import axis, time_axis, time_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from bldr.report.series import Placed
-
-__all__ = ["LEFT", "RIGHT", "WIDTH", "Ceiling", "Curve", "Frame", "Mark", "bar", "gantt", "plot"]
+__all__ = ["Bar", "Ceiling", "Curve", "Frame", "Mark", "bar", "bars", "data", "figure", "plot"]
 
 WIDTH, LEFT, RIGHT = 1000, 66, 992  # of the view box, and of the plots in it
 _TOP, _PLOT_HEIGHT, _AXIS_HEIGHT = 14, 104, 18
@@ -66,6 +64,29 @@ class Curve:
 
 
 @value
+class Bar:
+    """Something that took time.
+
+    Args:
+        begun: When it began.
+        ended: When it ended.
+        lane: Where it lies; 0 is the uppermost.
+        word: What is written on it.
+        title: What is said of it in full, where there is no script.
+        style: Further classes of the page's style.
+        share: How much of its time is drawn as a strip in it, from 0 to 1.
+    """
+
+    begun: float
+    ended: float
+    lane: int
+    word: str
+    title: str
+    style: str = ""
+    share: float = 0.0
+
+
+@value
 class Ceiling:
     """A limit, and how it is written."""
 
@@ -106,47 +127,78 @@ def plot(
     return "".join([*parts, _cursor(floor), "</svg>"])
 
 
-def gantt(
-    frame: Frame,
-    placed: Sequence[Placed],
-    name_of: Callable[[Placed], str],
-    title_of: Callable[[Placed], str],
-    worst: frozenset[int] = frozenset(),
-) -> str:
-    """A picture of processes: a bar from the start to the end of each, below its parent.
+def bars(frame: Frame, drawn: Sequence[Bar], label: str) -> str:
+    """A picture of what took time, in lanes.
 
     Args:
         frame: The time axis.
-        placed: The processes.
-        name_of: The word on a bar.
-        title_of: What is said of one in full.
-        worst: The processes that reached a limit.
+        drawn: The bars.
+        label: What a screen reader says.
     """
-    lanes = max((one.lane for one in placed), default=0) + 1
+    lanes = max((one.lane for one in drawn), default=0) + 1
     floor = _TOP + lanes * _LANE
-    parts = [_svg(floor + _AXIS_HEIGHT, f"{len(placed)} processes over time, each below the one that started it")]
+    parts = [_svg(floor + _AXIS_HEIGHT, label)]
     parts += _moments(frame, floor)
-    for index, one in enumerate(placed):
-        left = frame.x(one.record.begun)
-        width = max(1.5, frame.x(one.record.ended) - left)
+    for index, one in enumerate(drawn):
+        left = frame.x(one.begun)
+        width = max(1.5, frame.x(one.ended) - left)
         top = _TOP + one.lane * _LANE
-        lived = one.record.ended - one.record.begun
-        busy = min(1.0, one.record.cpu_time / lived) if lived > 0 else 0.0
-        style = "process bad" if one.record.pid in worst else "process"
-        parts.append(f'<g class="{style}" data-index="{index}"><title>{text(title_of(one))}</title>')
+        style = f"process {one.style}".strip()
+        parts.append(f'<g class="{style}" data-index="{index}"><title>{text(one.title)}</title>')
         parts.append(f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{_BAR}" rx="1.5"/>')
-        if busy * width >= 0.5:
+        if one.share * width >= 0.5:
             parts.append(
-                f'<rect class="busy" x="{left:.1f}" y="{top + _BAR - 3}" width="{busy * width:.1f}" height="3"/>'
+                f'<rect class="busy" x="{left:.1f}" y="{top + _BAR - 3}" width="{one.share * width:.1f}" height="3"/>'
             )
-        word = name_of(one)
         room = int((width - 8) / _LETTER)
-        if room >= 2 and word:
-            shown = word if len(word) <= room else word[: room - 1] + "…"
+        if room >= 2 and one.word:
+            shown = one.word if len(one.word) <= room else one.word[: room - 1] + "…"
             parts.append(f'<text x="{left + 4:.1f}" y="{top + 10.5}">{text(shown)}</text>')
         parts.append("</g>")
     parts += _marks(frame, floor)
     return "".join([*parts, _cursor(floor), "</svg>"])
+
+
+def figure(name: str, title: str, remark: str, picture: str, legends: Sequence[str] = ()) -> str:
+    """A picture with its words; ``name`` is that of its curves in :func:`data`."""
+    return (
+        f'<figure data-plot="{name}"><figcaption><b>{text(title)}</b> <span>{text(remark)}</span> {" ".join(legends)}'
+        f"<output></output></figcaption>{picture}</figure>"
+    )
+
+
+def data(frame: Frame, plots: Mapping[str, tuple[str, Sequence[Curve]]], tips: Iterable[tuple[str, ...]]) -> str:
+    """What the script needs: JSON that is safe inside a script element, nothing but ASCII and no character of markup.
+
+    Args:
+        frame: The time axis.
+        plots: The unit and the curves of each plot.
+        tips: For each bar a command, and lines below it.
+    """
+    from json import dumps
+
+    content = {
+        "end": frame.end,
+        "left": LEFT,
+        "right": RIGHT,
+        "width": WIDTH,
+        "curves": {
+            name: [
+                {
+                    "name": curve.name,
+                    "unit": unit,
+                    "stepped": curve.stepped,
+                    "times": [round(moment, 4) for moment in curve.times],
+                    "values": [None if number is None else round(number, 3) for number in curve.values],
+                }
+                for curve in curves
+            ]
+            for name, (unit, curves) in plots.items()
+        },
+        "tips": list(tips),
+    }
+    plain = dumps(content, ensure_ascii=True, separators=(",", ":"))
+    return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def bar(share: float) -> str:

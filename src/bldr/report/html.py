@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bldr.model.result import ExecutionResult
     from bldr.model.spec import SandboxSpec
 
-__all__ = ["Run", "render"]
+__all__ = ["Run", "document", "render"]
 
 _NOTHING_ELSE = "base-uri 'none'; form-action 'none'"  # what default-src does not speak of (CSP level 3)
 _COMMAND = 4000  # characters of the command that are shown
@@ -66,7 +66,6 @@ class Run:
 def render(run: Run) -> str:
     """Return the page. The same run gives the same page; at most a few megabytes, whatever the run was like."""
     result = run.result
-    style, script = _own("page.css"), _own("page.js")
     command = _shell_words(result.argv)
     picture, data = timeline(result, run.spec)
     body = [
@@ -84,14 +83,25 @@ def render(run: Run) -> str:
         processes(result),
         f"<footer>Written by bldr {text(run.version)}. Times count from the start of the command.</footer>",
     ]
+    return document(command, "\n".join(filter(None, body)), data)
+
+
+def document(title: str, content: str, data: str) -> str:
+    """Return a page that needs nothing else.
+
+    Args:
+        title: What it is of, as text.
+        content: Its body, as markup.
+        data: JSON for its script.
+    """
+    style, script = _own("page.css"), _own("page.js")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; {_NOTHING_ELSE}"
-    content = "\n".join(filter(None, body))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{text(command, 80)} — bldr</title>\n<style>{style}</style>\n</head>\n<body>\n{content}\n"
+        f"<title>{text(title, 80)} — bldr</title>\n<style>{style}</style>\n</head>\n<body>\n{content}\n"
         f'<script type="application/json" id="data">{data}</script>\n<script>{script}</script>\n</body>\n</html>\n'
     )
 

@@ -80,12 +80,8 @@
     tip.hidden = !bar;
     if (!bar) return;
     bar.classList.add("here");
-    const [pid, parent, begun, ended, cpu, memory, argv] = data.processes[bar.dataset.index];
-    tip.replaceChildren(
-      row("code", argv || "(nothing executed yet)"),
-      row("div", `process ${pid}, started by ${parent} at ${time(begun)}, seen for ${time(ended - begun)}`),
-      row("div", `${time(cpu)} of CPU time, ${size(memory)} of memory at most`),
-    );
+    const [command, ...lines] = data.tips[bar.dataset.index];
+    tip.replaceChildren(row("code", command), ...lines.map((line) => row("div", line)));
     const frame = charts.getBoundingClientRect();
     const place = bar.getBoundingClientRect();
     const left = Math.min(event.clientX - frame.left + 12, frame.width - tip.offsetWidth);
@@ -111,3 +107,49 @@
     show((now ?? 0) + (steps[event.key] * data.end) / 100);
   });
 })();
+
+// A table whose rows can be sought and sorted. Without the script it is whole, and in the order of its start.
+for (const place of document.querySelectorAll(".sifted")) {
+  const body = place.querySelector("tbody");
+  const rows = [...body.rows];
+  const field = document.createElement("input");
+  field.type = "search";
+  field.className = "sift";
+  field.placeholder = `Seek in ${rows.length} actions`;
+  field.setAttribute("aria-label", field.placeholder);
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of rows) {
+      const content = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => content.includes(word));
+    }
+  });
+  place.prepend(field);
+  const content = (row, index) => {
+    const number = row.cells[index].querySelector("data");
+    return number ? Number(number.value) : row.cells[index].textContent.trim();
+  };
+  const compare = (one, other) => {
+    const numbers = [one, other].map((item) => (typeof item === "number" ? item : Number.parseFloat(item)));
+    if (numbers.every(Number.isFinite)) return numbers[0] - numbers[1];
+    if (numbers.some(Number.isFinite)) return Number.isFinite(numbers[0]) ? 1 : -1;
+    return String(one).localeCompare(String(other));
+  };
+  const heads = [...place.querySelectorAll("th")];
+  heads.forEach((head, index) => {
+    if (!head.textContent) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const first = head.classList.contains("number") ? "descending" : "ascending";
+      const turned = first === "ascending" ? "descending" : "ascending";
+      const order = head.getAttribute("aria-sort") === first ? turned : first;
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", order);
+      const sign = order === "ascending" ? 1 : -1;
+      body.append(...rows.sort((one, other) => sign * compare(content(one, index), content(other, index))));
+    });
+  });
+}

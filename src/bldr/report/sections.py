@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from bldr.model.timeline import ProcessRecord, ProcessSnapshot
 
 __all__ = [
-    "declared", "environment", "figures", "guarantees", "limits", "post_mortem", "processes", "seen", "steps",
-    "violations",
+    "declared", "enforced", "environment", "figures", "guarantees", "limits", "post_mortem", "processes", "seen",
+    "steps", "violations",
 ]  # fmt: skip
 
 _ROWS = 500  # of a table
@@ -189,7 +189,7 @@ def guarantees(result: ExecutionResult) -> str:
     rows = [
         (
             text(record.name),
-            _enforced(record),
+            enforced(record),
             '<span class="yes">yes</span>' if record.verified else _NONE,
             text(record.detail, _WORDS),
         )
@@ -202,7 +202,8 @@ def guarantees(result: ExecutionResult) -> str:
     )
 
 
-def _enforced(record: GuaranteeRecord) -> str:
+def enforced(record: GuaranteeRecord) -> str:
+    """What enforced a guarantee."""
     if record.enforced:
         return text(", ".join(record.enforced_by), _WORDS)
     return '<span class="no">nothing</span>' if record.asked else '<span class="off">not asked for</span>'

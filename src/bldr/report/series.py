@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
+
 from bldr.model.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeVar
 
     from bldr.model.timeline import ProcessRecord, Sample
 
-__all__ = ["Placed", "place", "rates", "thinned"]
+    T = TypeVar("T")
+
+__all__ = ["Placed", "lanes_of", "place", "rates", "thinned"]
 
 
-def thinned(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
-    """At most so many samples, in order: of each stretch of time its peaks and its end."""
-    if len(samples) <= most:
-        return tuple(samples)
-    stretches = max(1, most // 3)
-    kept: list[Sample] = []
+def thinned(items: Sequence[T], most: int, *peaks: Callable[[T], float]) -> tuple[T, ...]:
+    """At most so many items, in order: of each stretch its end, and its peaks of some measures."""
+    if len(items) <= most:
+        return tuple(items)
+    stretches = max(1, most // (len(peaks) + 1))
+    kept: list[T] = []
     for number in range(stretches):
-        begin = len(samples) * number // stretches
-        stretch = range(begin, len(samples) * (number + 1) // stretches)
-        chosen = {
-            max(stretch, key=lambda index: samples[index].memory),
-            max(stretch, key=lambda index: (samples[index].threads, samples[index].processes)),
-            stretch[-1],
-        }
-        kept += [samples[index] for index in sorted(chosen)]
+        begin = len(items) * number // stretches
+        stretch = range(begin, len(items) * (number + 1) // stretches)
+        chosen = {stretch[-1]}
+        for measure in peaks:
+            chosen.add(max(stretch, key=lambda index: measure(items[index])))
+        kept += [items[index] for index in sorted(chosen)]
     return tuple(kept)
 
 
@@ -78,3 +81,22 @@ def place(records: Sequence[ProcessRecord], *, most: int, lanes: int) -> tuple[P
         lane_of[record.pid] = lane
         placed.append(Placed(record, lane))
     return tuple(placed)
+
+
+def lanes_of(spans: Sequence[tuple[float, float]]) -> list[int]:
+    """Return a lane for each span of time, in which it overlaps with none; 0 is the uppermost."""
+    lanes = [0] * len(spans)
+    free: list[int] = []
+    busy: list[tuple[float, int]] = []
+    count = 0
+    for index in sorted(range(len(spans)), key=lambda number: spans[number][0]):
+        begun, ended = spans[index]
+        while busy and busy[0][0] <= begun:
+            heappush(free, heappop(busy)[1])
+        if free:
+            lane = heappop(free)
+        else:
+            lane, count = count, count + 1
+        lanes[index] = lane
+        heappush(busy, (max(begun, ended), lane))
+    return lanes

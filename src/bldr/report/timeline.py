@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bldr.model.text import visible
-from bldr.report.charts import LEFT, RIGHT, WIDTH, Ceiling, Curve, Frame, Mark, gantt, plot
+from bldr.report.charts import Bar, Ceiling, Curve, Frame, Mark, bars, data, figure, plot
 from bldr.report.markup import clipped, folded, note, section, table, text
 from bldr.report.series import place, rates, thinned
 from bldr.report.units import count_text, share_text, size_text, time_text
@@ -38,10 +38,10 @@ def timeline(result: ExecutionResult, spec: SandboxSpec | None) -> tuple[str, st
     )
     marks = tuple(Mark(one.time, one.kind.replace("_", " ") + " limit reached") for one in result.violations[:20])
     frame = Frame(end, marks)
-    samples = thinned(lived.samples, _SAMPLES)
+    samples = thinned(lived.samples, _SAMPLES, lambda one: one.memory, lambda one: max(one.threads, one.processes))
     placed = place(lived.processes, most=_PROCESSES, lanes=_LANES)
     plots = _plots(samples, spec.limits if spec is not None else None)
-    figures = [_processes(frame, lived, placed, frozenset(one.pid for one in result.violations))]
+    figures = [_processes(lived, placed, frozenset(one.pid for one in result.violations), frame)]
     figures += [one.figure(frame) for one in plots]
     content = "\n".join(filter(None, figures))
     pictures = (
@@ -50,7 +50,9 @@ def timeline(result: ExecutionResult, spec: SandboxSpec | None) -> tuple[str, st
     )
     remark = f"A sample every {time_text(lived.interval)}, {count_text(len(lived.samples))} in all"
     remark += f", {len(samples)} of them drawn with all peaks." if len(samples) < len(lived.samples) else "."
-    return section("Timeline", pictures, note(remark), _table(lived.samples)), _data(frame, placed, plots)
+    return section("Timeline", pictures, note(remark), _table(lived.samples)), data(
+        frame, {one.name: (one.unit, one.curves) for one in plots}, map(_tip, placed)
+    )
 
 
 class _Plot:
@@ -89,7 +91,7 @@ class _Plot:
         )
         styles = {"main": "legend", "second": "legend second"}
         legends = [f'<span class="{styles[one.style]}">{text(one.name)}</span>' for one in self.curves]
-        return _figure(self.name, self.title, self.remark, picture, legends if len(legends) > 1 else [])
+        return figure(self.name, self.title, self.remark, picture, legends if len(legends) > 1 else [])
 
 
 def _plots(samples: Sequence[Sample], limits: ResourceLimits | None) -> list[_Plot]:
@@ -150,7 +152,7 @@ def _ceiling(limit: float | None, written: Callable[[float], str]) -> Ceiling | 
     return None if limit is None else Ceiling(limit, f"limit {written(limit)}")
 
 
-def _processes(frame: Frame, lived: Timeline, placed: Sequence[Placed], worst: frozenset[int]) -> str:
+def _processes(lived: Timeline, placed: Sequence[Placed], worst: frozenset[int], frame: Frame) -> str:
     if not placed:
         return ""
     count, whole = len(placed), len(lived.processes)
@@ -159,12 +161,17 @@ def _processes(frame: Frame, lived: Timeline, placed: Sequence[Placed], worst: f
         if count == whole
         else (f"{count_text(whole)} seen, {count_text(count)} drawn: those that ran longest")
     )
-    picture = gantt(frame, placed, _program, _in_full, worst)
-    return _figure("processes", "Processes", f"{remark}; the strip below a bar is its share of a CPU", picture)
+    drawn = [_bar(one, is_worst=one.record.pid in worst) for one in placed]
+    picture = bars(frame, drawn, f"{count} processes over time, each below the one that started it")
+    return figure("processes", "Processes", f"{remark}; the strip below a bar is its share of a CPU", picture)
 
 
-def _program(one: Placed) -> str:
-    return one.record.argv[0].rpartition("/")[2] if one.record.argv else ""
+def _bar(one: Placed, *, is_worst: bool) -> Bar:
+    record = one.record
+    lived = record.ended - record.begun
+    word = record.argv[0].rpartition("/")[2] if record.argv else ""
+    share = min(1.0, record.cpu_time / lived) if lived > 0 else 0.0
+    return Bar(record.begun, record.ended, one.lane, word, _in_full(one), "bad" if is_worst else "", share)
 
 
 def _command(argv: tuple[str, ...], most: int) -> str:
@@ -185,13 +192,6 @@ def _in_full(one: Placed) -> str:
         f"{_command(record.argv, 200) or 'nothing executed yet'}: process {record.pid}, started by {record.parent} at "
         f"{time_text(record.begun)}, seen for {time_text(record.ended - record.begun)}, "
         f"{time_text(record.cpu_time)} of CPU time, {size_text(record.peak_memory)}"
-    )
-
-
-def _figure(name: str, title: str, remark: str, picture: str, legends: Sequence[str] = ()) -> str:
-    return (
-        f'<figure data-plot="{name}"><figcaption><b>{text(title)}</b> <span>{text(remark)}</span> {" ".join(legends)}'
-        f"<output></output></figcaption>{picture}</figure>"
     )
 
 
@@ -218,40 +218,11 @@ def _table(samples: Sequence[Sample]) -> str:
     return folded("The samples in numbers", table(caption, head, rows, numbers=range(7)))
 
 
-def _data(frame: Frame, placed: Sequence[Placed], plots: Sequence[_Plot]) -> str:
-    """JSON that is safe inside a script element: no character of markup, and nothing but ASCII."""
-    from json import dumps
-
-    content = {
-        "end": frame.end,
-        "left": LEFT,
-        "right": RIGHT,
-        "width": WIDTH,
-        "curves": {
-            one.name: [
-                {
-                    "name": curve.name,
-                    "unit": one.unit,
-                    "stepped": curve.stepped,
-                    "times": [round(moment, 4) for moment in curve.times],
-                    "values": [None if number is None else round(number, 3) for number in curve.values],
-                }
-                for curve in one.curves
-            ]
-            for one in plots
-        },
-        "processes": [
-            (
-                one.record.pid,
-                one.record.parent,
-                round(one.record.begun, 4),
-                round(one.record.ended, 4),
-                round(one.record.cpu_time, 4),
-                one.record.peak_memory,
-                _command(one.record.argv, _ARGUMENTS),
-            )
-            for one in placed
-        ],
-    }
-    plain = dumps(content, ensure_ascii=True, separators=(",", ":"))
-    return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def _tip(one: Placed) -> tuple[str, ...]:
+    record = one.record
+    lived = time_text(record.ended - record.begun)
+    return (
+        _command(record.argv, _ARGUMENTS) or "(nothing executed yet)",
+        f"process {record.pid}, started by {record.parent} at {time_text(record.begun)}, seen for {lived}",
+        f"{time_text(record.cpu_time)} of CPU time, {size_text(record.peak_memory)} of memory at most",
+    )

@@ -24,13 +24,13 @@ _bldr() {
             files= ;;
         build)
             flags="-k --keep-going -n --dry-run --wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help"
-            values="-j --jobs --cache-dir --progress --json --events"
+            values="-j --jobs --cache-dir --report --profile --progress --json --events"
             command=
             words=""
             files= ;;
         test)
             flags="--wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help --no-cache"
-            values="-j --jobs --cache-dir --progress --json --events --test-timeout --junit"
+            values="-j --jobs --cache-dir --report --profile --progress --json --events --test-timeout --junit"
             command=
             words=""
             files= ;;

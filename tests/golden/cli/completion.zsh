@@ -73,8 +73,8 @@ _bldr() {
                 '--cache=-[take the result from the cache when nothing has changed, else keep it there (default\: ~/.cache/bldr)]::DIR:_files -/' \
                 '--explain-on-failure[when it fails, run it once more, traced, and say why it failed]' \
                 '--json=[write the result, with its receipt, to FILE]:FILE:_files' \
-                '--report=[draw the run as a page that needs nothing but a browser\: processes, memory, CPU, disk over time]:FILE.html:_files' \
-                '--profile=[write the run in the Chrome trace format, for Perfetto]:FILE.json:_files' \
+                '--report=[draw what ran over time, and what it used, as a page that needs nothing but a browser]:FILE.html:_files' \
+                '--profile=[write what ran over time in the Chrome trace format, for Perfetto]:FILE.json:_files' \
                 '--progress=[show what goes on\: rich (live, in the last lines of a terminal; the default there), plain (a line now and then) or none]:MODE:(plain rich none)' \
                 '(-v --verbose)'{-v,--verbose}'[show the receipt afterwards\: each guarantee and what enforced it]' \
                 '(-q --quiet)'{-q,--quiet}'[say nothing but errors]' \
@@ -133,6 +133,8 @@ _bldr() {
                 '--hermetic[run in sandboxes whatever BUILDER_HERMETIC says]' \
                 '--cache-dir=[keep results in DIR (default\: ~/.cache/bldr)]:DIR:_files -/' \
                 '--explain[say of each action why it runs]' \
+                '--report=[draw what ran over time, and what it used, as a page that needs nothing but a browser]:FILE.html:_files' \
+                '--profile=[write what ran over time in the Chrome trace format, for Perfetto]:FILE.json:_files' \
                 '--progress=[show what goes on\: rich (live, in the last lines of a terminal; the default there), plain (a line now and then) or none]:MODE:(plain rich none)' \
                 '--json=[write what came of each action to FILE]:FILE:_files' \
                 '--events=[write what happens to FILE while it happens, one JSON object a line]:FILE:_files' \
@@ -147,6 +149,8 @@ _bldr() {
                 '--hermetic[run in sandboxes whatever BUILDER_HERMETIC says]' \
                 '--cache-dir=[keep results in DIR (default\: ~/.cache/bldr)]:DIR:_files -/' \
                 '--explain[say of each action why it runs]' \
+                '--report=[draw what ran over time, and what it used, as a page that needs nothing but a browser]:FILE.html:_files' \
+                '--profile=[write what ran over time in the Chrome trace format, for Perfetto]:FILE.json:_files' \
                 '--progress=[show what goes on\: rich (live, in the last lines of a terminal; the default there), plain (a line now and then) or none]:MODE:(plain rich none)' \
                 '--json=[write what came of each action to FILE]:FILE:_files' \
                 '--events=[write what happens to FILE while it happens, one JSON object a line]:FILE:_files' \

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import BOUND
 from tests.screens import Screen
 
 pytestmark = [pytest.mark.needs("user-namespaces"), pytest.mark.slow]
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
+PATIENCE = 100.0  # seconds for a whole bldr to start, on a machine with a hundred other programs
 BUILDERFILE = """
 target("good") { type: custom; command: "echo a warning; echo 1 > out/good"; output: "out/good"; }
 target("slow") { type: custom; deps: [":good"]; command: "cat gate > out/slow"; output: "out/slow"; sources: ["gate"]; }
@@ -62,7 +62,7 @@ class Watched:
     def until(self, is_shown: Callable[[list[str]], bool]) -> list[str]:
         """Read until the screen shows something, or the process has ended; return what it shows."""
         while not is_shown(self.screen.lines):
-            assert select.select([self.leader], [], [], BOUND)[0], self.screen.lines
+            assert select.select([self.leader], [], [], PATIENCE)[0], self.screen.lines
             try:
                 self.pending += os.read(self.leader, 65536)
             except OSError:  # the other end was closed
@@ -78,7 +78,7 @@ class Watched:
         self.until(lambda _lines: False)
         self.screen.feed(self.pending)
         os.close(self.leader)
-        return self.process.wait(BOUND), self.screen.lines
+        return self.process.wait(PATIENCE), self.screen.lines
 
 
 @pytest.mark.needs("terminal")
@@ -139,6 +139,28 @@ def test_a_build_is_told_as_events_and_as_json(workspace: Path, bldr: Run) -> No
     assert json.loads((workspace.parent / "result.json").read_text(encoding="ascii"))["counts"]["up-to-date"] == 2
 
 
+def test_a_page_and_a_trace_of_a_build(workspace: Path, bldr: Run) -> None:
+    (workspace / "Builderfile").write_text(BUILDERFILE.replace("exit 3", "cat secret"), encoding="ascii")
+    (workspace / "secret").write_text("<b>\n", encoding="ascii")
+    files = ("--report=../build.html", "--profile=../build.json")
+
+    assert bldr("build", "--cache-dir=../cache", "-kq", *files, cwd=workspace).returncode == 1
+
+    page = (workspace.parent / "build.html").read_text(encoding="utf-8")
+    assert "<h1>bldr build</h1>" in page
+    assert "1 action failed" in page
+    assert "told why" in page
+    assert "add &quot;//secret&quot; to sources of //:bad" in page
+    assert "reads-confined" in page
+    events = json.loads((workspace.parent / "build.json").read_text(encoding="ascii"))["traceEvents"]
+    assert {event["name"] for event in events if "critical" in event.get("cat", "")} >= {"//:slow run its command"}
+    assert sorted(path.name for path in workspace.parent.glob("*build*")) == ["build.html", "build.json"]
+
+    assert bldr("build", "--report=../no/build.html", cwd=workspace).returncode == 125
+    assert bldr("build", "//:none", *files, cwd=workspace).returncode == 2
+    assert (workspace.parent / "build.html").read_text(encoding="utf-8") == page  # a mistake leaves the last one
+
+
 def test_why_nothing_was_built_is_json_too(workspace: Path, bldr: Run) -> None:
     assert bldr("build", "--json=../result.json", "//:none", cwd=workspace).returncode == 2
     told = json.loads((workspace.parent / "result.json").read_text(encoding="ascii"))
@@ -161,7 +183,7 @@ def test_a_killed_build_leaves_whole_events(workspace: Path, bldr_argv: list[str
     assert process.stderr is not None
     assert process.stderr.readline() == b"bldr: [1/2] //:good run its command\n"
     process.kill()
-    process.wait(BOUND)
+    process.wait(PATIENCE)
     process.stderr.close()
 
     told = [json.loads(line) for line in events.read_bytes().splitlines()]

@@ -72,7 +72,18 @@ def failed_build() -> BuildResult:
     )
     needs = ((), (), (), (0, 1, 2), (), (3, 4), (3, 5))
     return BuildResult(
-        "/home/me/p", "build", ("//:app", "//src:t"), outcomes, needs, 2, 1, False, 1_700_000_000.0, 100.0, 104.25
+        "/home/me/p",
+        "build",
+        ("app", "//src:t"),
+        ("//:app", "//src:t"),
+        outcomes,
+        needs,
+        2,
+        1,
+        False,
+        1_700_000_000.0,
+        100.0,
+        104.25,
     )
 
 
@@ -98,7 +109,7 @@ def hostile_build(words: tuple[str, ...]) -> BuildResult:
             )
         )
     needs = tuple([() if number < 2 else (number - 2,) for number in range(len(words))])
-    return BuildResult("/ws/" + words[0], "build", words, tuple(outcomes), needs, 3, 1, True, 1.0, 100.0, 107.0)
+    return BuildResult("/ws/" + words[0], "build", words, words, tuple(outcomes), needs, 3, 1, True, 1.0, 100.0, 107.0)
 
 
 def large_build(count: int) -> BuildResult:
@@ -110,7 +121,7 @@ def large_build(count: int) -> BuildResult:
         ]
     )
     needs = tuple([(number - 4,) if number >= 4 and number % 2 else () for number in range(count)])
-    return BuildResult("/ws", "build", ("//:app",), outcomes, needs, 4, 0, False, 1.0, 100.0, 100 + count / 40)
+    return BuildResult("/ws", "build", (), ("//:app",), outcomes, needs, 4, 0, False, 1.0, 100.0, 100 + count / 40)
 
 
 def empty_build() -> BuildResult:

@@ -15,7 +15,7 @@ from bldr.report.html import Run, render, verdict
 from tests.unit.report.runs import build_run, hostile_run, tiny_run
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report" / "tiny.html"
-VOID = {"meta"}
+VOID = {"meta", "br"}
 
 
 class Reader(HTMLParser):
@@ -87,9 +87,9 @@ def test_what_the_command_chose_is_shown_as_text() -> None:
     assert "caf\\xe9" in page
     assert "\\u202egnp.exe" in page
     assert "&lt;img src=x" in page
-    processes = data_of(page)["processes"]
-    assert isinstance(processes, list)
-    assert processes[0][6].startswith("</script>")
+    tips = data_of(page)["tips"]
+    assert isinstance(tips, list)
+    assert tips[0][0].startswith("</script>")
 
 
 def test_a_page_of_a_huge_run_stays_small_and_says_what_it_leaves_out() -> None:

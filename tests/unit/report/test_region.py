@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 from collections.abc import Iterator
 
 import pytest
@@ -71,46 +70,45 @@ def test_seconds_that_are_counted(seconds: float, text: str) -> None:
 
 
 @pytest.fixture
-def terminal() -> Iterator[tuple[int, int]]:
-    leader, follower = pty.openpty()
-    yield leader, follower
-    os.close(leader)
-    os.close(follower)
+def pipe() -> Iterator[tuple[int, int]]:
+    """In place of a terminal: what is written at once can be read at once."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
 
 
-def drawn(region: Region, view: View, leader: int) -> bytes:
+def drawn(region: Region, view: View, reading: int) -> bytes:
     region.show(view)
-    return os.read(leader, 65536)
+    return os.read(reading, 65536)
 
 
-@pytest.mark.needs("terminal")
-def test_messages_stay_and_the_region_goes(terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_stay_and_the_region_goes(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
-    leader, follower = terminal
-    region, screen = Region(follower, lambda _fd: (80, 10)), Screen(80, 10)
+    reading, writing = pipe
+    region, screen = Region(writing, lambda _fd: (80, 10)), Screen(80, 10)
     for number in range(20):
         running = tuple((f"//:t{one} run", float(one)) for one in range(number % 7))
-        screen.feed(drawn(region, View(20, number, running, elapsed=number), leader))
+        screen.feed(drawn(region, View(20, number, running, elapsed=number), reading))
         assert screen.lines[number].startswith("━" * number + "─" * (20 - number))
         assert screen.lines[number + 1 :] == [f"  {float(one):.1f} s  //:t{one} run" for one in range(number % 7)]
         region.clear()
-        os.write(follower, b"message %d\n" % number)
-        screen.feed(os.read(leader, 65536))
+        os.write(writing, b"message %d\n" % number)
+        screen.feed(b"\r" + os.read(reading, 65536).replace(b"\n", b"\r\n"))
     region.show(View(20, 20))
     region.close()
-    screen.feed(os.read(leader, 65536))
+    screen.feed(os.read(reading, 65536))
 
     assert screen.lines == [f"message {number}" for number in range(20)]
 
 
-@pytest.mark.needs("terminal")
-def test_a_terminal_without_colours_gets_none(terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_without_colours_gets_none(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
-    leader, follower = terminal
-    region = Region(follower, lambda _fd: (80, 10))
-    coloured = drawn(region, VIEW, leader)
+    reading, writing = pipe
+    region = Region(writing, lambda _fd: (80, 10))
+    coloured = drawn(region, VIEW, reading)
     monkeypatch.setenv("NO_COLOR", "1")
-    plain = drawn(region, VIEW, leader)
+    plain = drawn(region, VIEW, reading)
     region.close()
 
     assert b"\x1b[31m" in coloured or b";31m" in coloured
@@ -118,24 +116,34 @@ def test_a_terminal_without_colours_gets_none(terminal: tuple[int, int], monkeyp
     assert b"1 failed" in plain
 
 
-@pytest.mark.needs("terminal")
-def test_a_terminal_that_takes_nothing_holds_nothing_up(
-    terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leader, follower = terminal
-    region = Region(follower, lambda _fd: (80, 10))
-    for _ in range(2000):
-        region.show(VIEW)  # nobody reads: the terminal is full long before
-    os.set_blocking(leader, False)
-    seen = b""
-    for _ in range(2):
-        while True:
-            try:
-                seen += os.read(leader, 1 << 20)
-            except BlockingIOError:
-                break
-        region.show(VIEW)  # which begins with what was not taken
+def test_a_terminal_that_takes_nothing_holds_nothing_up(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    region = Region(writing, lambda _fd: (80, 10))
+    for _ in range(1000):
+        region.show(VIEW)  # nobody reads: the pipe is full long before
     screen = Screen()
-    screen.feed(seen)  # whole sequences only, and in their order
+    screen.feed(os.read(reading, 1 << 20))
 
     assert screen.lines == words(VIEW, 80)
+
+
+def test_what_a_terminal_did_not_take_comes_first(pipe: tuple[int, int]) -> None:
+    class Slow:
+        """Takes seven bytes at a time."""
+
+        def __init__(self) -> None:
+            self.taken = b""
+
+        def write(self, data: bytes) -> int:
+            self.taken += data[:7]
+            return len(data[:7])
+
+    region, slow = Region(pipe[1], lambda _fd: (80, 10)), Slow()
+    region._outlet = slow  # type: ignore[assignment]
+    for _ in range(200):
+        region.show(VIEW)
+    region.clear()
+    screen = Screen()
+    screen.feed(slow.taken + os.read(pipe[0], 65536))
+
+    assert screen.lines == []

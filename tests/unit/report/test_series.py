@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bldr.model.timeline import ProcessRecord, Sample
-from bldr.report.series import place, rates, thinned
+from bldr.report.series import lanes_of, place, rates, thinned
 
 SAMPLES = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(1, 500)), max_size=2000).map(
     lambda pairs: [
@@ -22,7 +22,7 @@ RECORDS = st.lists(st.tuples(st.integers(0, 30), st.floats(0, 50), st.floats(0, 
 
 @given(SAMPLES, st.integers(3, 600))
 def test_peaks_and_ends_survive(samples: list[Sample], most: int) -> None:
-    kept = thinned(samples, most)
+    kept = thinned(samples, most, lambda one: one.memory, lambda one: one.threads)
 
     assert len(kept) <= max(most, 3)
     assert list(kept) == sorted(kept, key=lambda one: one.time)
@@ -51,3 +51,16 @@ def test_lanes(records: list[ProcessRecord], most: int, lanes: int) -> None:
     for index, one in enumerate(placed):
         if one.record.parent in {other.record.pid for other in placed[:index]}:
             assert one.lane > lane_of[one.record.parent]
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 10)), max_size=60))
+def test_spans_get_as_few_lanes_as_overlap_at_one_time(pairs: list[tuple[float, float]]) -> None:
+    spans = [(begun, begun + lasted) for begun, lasted in pairs]
+    lanes = lanes_of(spans)
+
+    for lane in set(lanes):
+        inside = sorted(span for span, number in zip(spans, lanes, strict=True) if number == lane)
+        assert all(before[1] <= after[0] for before, after in pairwise(inside))
+    long = [(begun, begun + 1) for begun, _ in pairs]
+    most = max((sum(one <= begun < end for one, end in long) for begun, _ in long), default=0)
+    assert len(set(lanes_of(long))) == most
