@@ -22,7 +22,7 @@ from bldr.engine.lock import WorkspaceLock
 from bldr.engine.outcome import Status
 from bldr.engine.result import BuildResult
 from bldr.engine.scheduler import Stop
-from bldr.engine.showing import shown_words
+from bldr.engine.scripts import shown_command
 from bldr.engine.state import State
 from bldr.errors import BuilderfileError
 from bldr.model.value import value
@@ -127,7 +127,7 @@ def _build(parsed: Parsed, asked: Request, account: Account) -> int:
     ):
         if parsed.given("dry-run"):
             build = Build(root, graph, cache, state, asked.options, say=_tell(parsed, say))
-            return _plan(parsed, build.plan(), graph, account)
+            return _plan(parsed, build.plan(), graph, account, root)
         result = run_build(parsed, asked, graph, cache, state, signals.stop, account)
     account.settle(result)
     if not parsed.given("quiet"):
@@ -139,13 +139,13 @@ def _tell(parsed: Parsed, say: Callable[[str], None]) -> Callable[[str], None]:
     return (lambda _text: None) if parsed.given("quiet") else say
 
 
-def _plan(parsed: Parsed, planned: Sequence[Planned], graph: Graph, account: Account) -> int:
+def _plan(parsed: Parsed, planned: Sequence[Planned], graph: Graph, account: Account, root: str) -> int:
     account.plan([{"action": str(graph.actions[one.number]), "reason": one.reason} for one in planned])
     for one in planned:
         action = graph.actions[one.number]
         say(f"{action}: {one.reason}")
         if parsed.given("verbose"):
-            say(f"  {shown_words(action.argv)}")
+            say(f"  {shown_command(action.argv, root)}")
     return 0
 
 

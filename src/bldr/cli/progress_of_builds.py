@@ -8,7 +8,8 @@ import time
 from bldr.cli.messages import report, say
 from bldr.cli.options import UsageError
 from bldr.engine.outcome import TESTS, Observer, Status
-from bldr.engine.showing import mapped_back, shown_words
+from bldr.engine.scripts import shown_command
+from bldr.engine.showing import mapped_back
 from bldr.model.text import visible
 from bldr.report.units import time_text
 
@@ -99,7 +100,7 @@ class Progress(Observer):
         if self._explain:
             self.say(f"{action}: {reason}")
         if self._verbose:
-            self.say(f"{action}: {shown_words(action.argv)}")
+            self.say(f"{action}: {shown_command(action.argv, self._root)}")
 
     def finished(self, outcome: Outcome) -> None:
         """Say what became of an action, if that is worth a line."""
@@ -134,7 +135,7 @@ class Progress(Observer):
             problem = f": {outcome.problem}" if outcome.status == Status.FAILED else ""
             self.say(f"{place} {outcome.action} {how}{problem}".strip())
             if outcome.status == Status.FAILED and not self._verbose and outcome.result is not None:
-                self.say(f"  {shown_words(outcome.action.argv)}")
+                self.say(f"  {shown_command(outcome.action.argv, self._root)}")
         output = self.printed(outcome)
         if output:
             text = mapped_back(output, self._root).decode("utf-8", "surrogateescape")

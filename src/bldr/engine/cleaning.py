@@ -6,6 +6,7 @@ import os
 
 from _bldr_launcher.scratch import remove_tree
 from bldr.engine.action import INTERMEDIATE
+from bldr.engine.scripts import SCRIPTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def clean(root: str, state: State) -> int:
             os.rmdir(os.path.join(root, folder))
         except OSError:
             continue  # there is something else in it
-    remove_tree(os.path.join(root, INTERMEDIATE))
+    for path in (INTERMEDIATE, SCRIPTS):
+        remove_tree(os.path.join(root, path))
     state.forget(state.names())
     return len(paths)

@@ -2,12 +2,13 @@
 
 A handler looks at no file and runs nothing. It is told a target with the files that its patterns match, and what the
 targets that it needs provide; it answers with actions. Those of other packages are found by the entry point group
-``bldr.handlers``, by the name of the language.
+``bldr.handlers``, by the name of the language; what they need to import is here.
 """
 
 from __future__ import annotations
 
-from bldr.builderfile.schema import HANDLERS
+from bldr.builderfile.target import CUSTOM, EXECUTABLE, LIBRARY, TEST
+from bldr.engine.action import WORKSPACE, Action, intermediate
 from bldr.errors import BuilderfileError
 from bldr.model.value import value
 
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
     from bldr.builderfile.label import Label
     from bldr.builderfile.workspace import Resolved
-    from bldr.engine.action import Action
 
     class Language(Protocol):
-        """What the engine asks about targets of one language."""
+        """What the engine asks about targets of one language.
+
+        Those of other packages have an attribute ``api`` beside, which is :data:`API` of the bldr that they are written
+        for.
+        """
 
         def provides(self, target: Resolved, needs: Sequence[Provided]) -> Provided:
             """Return what targets that need this one get from it.
@@ -43,7 +47,21 @@ if TYPE_CHECKING:
             """Return the actions that run a target's tests, once `actions` have run; none for other targets."""
 
 
-__all__ = ["Provided", "handler_for"]
+__all__ = [
+    "API",
+    "CUSTOM",
+    "EXECUTABLE",
+    "LIBRARY",
+    "TEST",
+    "WORKSPACE",
+    "Action",
+    "Provided",
+    "handler_for",
+    "intermediate",
+]
+
+API = 1
+"""The version of the interface between the engine and handlers: raised when one that was written before fails."""
 
 # The module of each language; targets with a command of their own have none.
 _BUILT_IN = {"": "custom", "c": "c", "cpp": "c", "python": "python", "shell": "shell"}
@@ -79,6 +97,7 @@ def handler_for(target: Resolved) -> Language:
 
     Raises:
         BuilderfileError: There is none for its language.
+        EngineError: Another package brings one that cannot be used.
     """
     language = "" if target.target.command else target.language
     if language in _BUILT_IN:
@@ -87,11 +106,11 @@ def handler_for(target: Resolved) -> Language:
         module = import_module(f"{__name__}.{_BUILT_IN[language]}")
         handler: Language = module.HANDLER
         return handler
-    from importlib.metadata import entry_points
+    from bldr.engine.handlers.others import other_handler
 
-    for entry in entry_points(group=HANDLERS, name=language):
-        found: Language = entry.load()
-        return found
+    other = other_handler(language)
+    if other is not None:
+        return other
     raise BuilderfileError(
         f"nothing builds {target.target.label}: there is no handler for the language {language!r}",
         code="builderfile.language-unknown",
