@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from _bldr_launcher import seccomp
-from _bldr_launcher.seccomp import ALLOW, ARGS_OFFSET, JEQ, JSET, LD, RET, USER_NOTIF, instruction
+from _bldr_launcher.seccomp import ALLOW, ARGS_OFFSET, JEQ, JGE, JSET, LD, RET, USER_NOTIF, instruction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["CALLS", "NETWORK", "NUMBERS", "Call", "calls_of", "trace_filter"]
 
 AT_EMPTY_PATH = 0x1000  # <linux/fcntl.h>
+MSG_NOSIGNAL = 0x4000  # <sys/socket.h>
+_LONGEST_QUESTION = 512  # bytes of a message over UDP (RFC 1035)
 _NEGATIVE = 0x80000000  # the sign of an int
 
 NUMBERS = {
@@ -186,13 +188,28 @@ def _body(name: str) -> bytes:
                 instruction(RET, ALLOW),
             )
         )
-    if name in ("sendto", "utimensat"):
-        pointer = ARGS_OFFSET + 8 * (4 if name == "sendto" else 1)
+    if name == "sendto":
         return b"".join(
             (
-                instruction(LD, pointer),
+                instruction(LD, ARGS_OFFSET + 8 * 4),
+                instruction(JEQ, 0, 0, 7),
+                instruction(LD, ARGS_OFFSET + 8 * 4 + 4),
+                instruction(JEQ, 0, 0, 5),
+                # Over a connection: what may be a question of glibc for a name, which it asks like this.
+                instruction(LD, ARGS_OFFSET + 8 * 3),
+                instruction(JEQ, MSG_NOSIGNAL, 0, 2),
+                instruction(LD, ARGS_OFFSET + 8 * 2),
+                instruction(JGE, _LONGEST_QUESTION + 1, 0, 1),
+                instruction(RET, ALLOW),
+                ask,
+            )
+        )
+    if name == "utimensat":
+        return b"".join(
+            (
+                instruction(LD, ARGS_OFFSET + 8),
                 instruction(JEQ, 0, 0, 2),
-                instruction(LD, pointer + 4),
+                instruction(LD, ARGS_OFFSET + 8 + 4),
                 instruction(JEQ, 0, 1, 0),
                 ask,
                 instruction(RET, ALLOW),

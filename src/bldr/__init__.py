@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from bldr.execution.session import Sandbox
     from bldr.execution.timeout import TimeoutEnforcer, create_timeout_enforcer
     from bldr.execution.trial import Trial
+    from bldr.learn.learned import Learned
+    from bldr.learn.lesson import learn_spec
     from bldr.model.declarations import Declaration, Role
     from bldr.model.environment import EnvSet
     from bldr.model.limits import ResourceLimits
@@ -100,6 +102,7 @@ __all__ = [
     "InvalidLimitError",
     "InvalidPathError",
     "LearnError",
+    "Learned",
     "LimitReachedError",
     "NetworkPolicy",
     "NotCacheableError",
@@ -140,6 +143,7 @@ __all__ = [
     "create_sandbox",
     "create_timeout_enforcer",
     "fetch",
+    "learn_spec",
     "logging_hook",
 ]
 
@@ -158,6 +162,8 @@ _HOMES = {
     "bldr.execution.session": ("Sandbox",),
     "bldr.execution.timeout": ("TimeoutEnforcer", "create_timeout_enforcer"),
     "bldr.execution.trial": ("Trial",),
+    "bldr.learn.learned": ("Learned",),
+    "bldr.learn.lesson": ("learn_spec",),
     "bldr.model.declarations": ("Declaration", "Role"),
     "bldr.model.environment": ("EnvSet",),
     "bldr.model.limits": ("ResourceLimits",),

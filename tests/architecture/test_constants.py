@@ -104,6 +104,7 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
     (trace_observer, "fcntl.h", "AT_FDCWD AT_SYMLINK_NOFOLLOW"),
     (trace_observer, "sys/socket.h", "AF_UNIX AF_INET AF_INET6"),
     (trace_calls, "linux/fcntl.h", "AT_EMPTY_PATH"),
+    (trace_calls, "sys/socket.h", "MSG_NOSIGNAL"),
     (trace_paths, "linux/openat2.h", "RESOLVE_IN_ROOT"),
     (trace_paths, "elf.h", "_PT_INTERP=PT_INTERP"),
     (seccomp, "linux/fs.h", "FS_IOC_SETFLAGS FS_IOC_FSSETXATTR"),
@@ -173,7 +174,18 @@ OWN = {
     server: {"LINGER", "NAMESPACES", "QUIET", "SANDBOX_ID"},
     steps: {"WALK"},
     syscalls: {"PAGE"},
-    trace_calls: {"ALLOW", "ARGS_OFFSET", "JEQ", "JSET", "LD", "RET", "USER_NOTIF", "_NEGATIVE"},  # of seccomp
+    trace_calls: {  # of seccomp
+        "ALLOW",
+        "ARGS_OFFSET",
+        "JEQ",
+        "JGE",
+        "JSET",
+        "LD",
+        "RET",
+        "USER_NOTIF",
+        "_LONGEST_QUESTION",
+        "_NEGATIVE",
+    },
     trace_observer: {
         "NAMES_PORT",
         "PIDFD_GET_INFO",  # newer headers have it with a larger structure

@@ -52,6 +52,14 @@ def test_looking_at_an_open_descriptor_passes(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+def test_what_may_ask_for_a_name_over_a_connection_is_asked_about(machine: str) -> None:
+    assert ask(machine, "sendto", 3, 0x7F0000000000, 29, 0x4000, 0, 0, full=False) == ASKED
+    assert ask(machine, "sendto", 3, 0x7F0000000000, 512, 0x4000, 0, 0) == ASKED
+    assert ask(machine, "sendto", 3, 0x7F0000000000, 513, 0x4000, 0, 0) == ALLOW
+    assert ask(machine, "sendto", 3, 0x7F0000000000, 29, 0x4040, 0, 0) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 def test_sending_over_a_connection_passes(machine: str) -> None:
     assert ask(machine, "sendto", 3, 0x7F0000000000, 8, 0, 0, 0) == ALLOW
     assert ask(machine, "sendto", 3, 0x7F0000000000, 8, 0, 0x7F00_0000_0000, 16) == ASKED  # low half 0, high half not

@@ -11,14 +11,8 @@ from bldr.cli.request import caller_directory, split_mapping
 from bldr.cli.run import Interrupts, standard_input, waited
 from bldr.cli.verbs import LEARN
 from bldr.errors import LearnError
-from bldr.explain.host import Host
-from bldr.learn.files import DEFAULT_TEMP, Place, learn_files
-from bldr.learn.learned import Learned
-from bldr.learn.observation import observe
-from bldr.learn.proving import prove
-from bldr.learn.spelling import FORMATS, spelled
-from bldr.learn.variables import learn_variables, watched_environment
-from bldr.learn.watching import try_in, watching_spec
+from bldr.learn.lesson import Lesson
+from bldr.learn.spelling import FORMATS
 from bldr.model.limits import LIMITS, ResourceLimits
 from bldr.model.paths import is_within, normalize
 
@@ -28,18 +22,14 @@ if TYPE_CHECKING:
 
     from bldr.cli.options import Parsed
     from bldr.execution.executor import HermeticExecutor
+    from bldr.learn.learned import Learned
     from bldr.learn.observation import Observation
-    from bldr.learn.watching import Watched
     from bldr.model.result import ExecutionResult
 
 __all__ = ["main"]
 
 _STDERR = 2
 _DEFAULT = "command-line"
-_LARGEST_TEXT = 256 * 1024  # bytes of a file that is searched for names of variables
-_MOST_TEXTS = 2000
-_MOST_ROUNDS = 8  # in which a command asks for one more host
-_NOBODY = "learn.bldr.invalid:443"  # RFC 6761: it never exists; with it, the hosts that are asked for are named
 _MOST_TOLD = 5
 
 
@@ -59,17 +49,18 @@ def main(arguments: Sequence[str]) -> int:
     from bldr.sandbox.select import refuse_without_backend
 
     refuse_without_backend()
-    lesson = _Lesson(parsed)
+    watching = _Watching(parsed)
+    lesson = watching.lesson
     watched, seen = lesson.watch()
     if watched.result.exit_code:
         say(f"nothing is learned of a command that fails: it ended with status {watched.result.exit_code}")
-        lesson.tell_refusals(seen)
+        watching.tell_refusals(seen)
         return watched.result.exit_code
     learned = lesson.learned(watched, seen)
     if parsed.given("tighten"):
         learned = lesson.proven(learned, watched)
-    lesson.tell(learned, seen)
-    text = spelled(learned, form)
+    watching.tell(learned, seen)
+    text = learned.text(form)
     if target is None:
         page(text)
     else:
@@ -77,54 +68,31 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-class _Lesson:
-    """One command that is watched. Everything it asks of the host is asked as the caller."""
+class _Watching:
+    """How ``bldr learn`` runs a command, and what it says."""
 
     def __init__(self, parsed: Parsed) -> None:
         self._parsed = parsed
-        self._cwd = os.path.realpath(_directory())
-        self._caller = {**os.environ, **dict(_given(parsed, os.environ))}
-        self._workspaces = _workspaces(parsed, self._cwd)
-        self._host = Host(self._caller, self._cwd, self._cwd)
-        self._host.home = os.path.realpath(self._host.home) if self._host.home else ""
-        self._temps = (DEFAULT_TEMP, *self._paths("temp"))
-        self._hosts = list(parsed.all("allow-host"))
-        self._limits, self._limit_options = _limits(parsed)
+        self._quiet = parsed.given("quiet")
         given = parsed.last("timeout")
         self._timeout = None if given is None else duration(given, "--timeout")
-        self._quiet = parsed.given("quiet")
-
-    def _paths(self, option: str) -> list[str]:
-        found = []
-        for text in self._parsed.all(option):
-            path, at = split_mapping(text) if option == "input" else (text, None)
-            if at is not None:
-                raise UsageError(f"-i {text}: what is watched is shown at its own place", hint=f"-i {path}")
-            found.append(os.path.realpath(os.path.join(self._cwd, path)))
-        return found
-
-    def watch(self) -> tuple[Watched, Observation]:
-        """Run the command where it can do no harm; with --any-host again for each host that it asks for."""
-        finds = self._parsed.given("any-host")
-        for _ in range(_MOST_ROUNDS if finds else 1):
-            hosts = self._hosts or ([_NOBODY] if finds else [])
-            spec = watching_spec(
-                self._workspaces,
-                watched_environment(self._caller),
-                hosts=hosts,
-                limits=self._limits,
-                inputs=self._paths("input"),
-                temps=self._paths("temp"),
-            )
-            watched = try_in(spec, lambda executor, cwd: self._start(executor, cwd, proof=False), self._cwd)
-            asked = _refused_hosts(watched.result)
-            new = [one for one in asked if one not in self._hosts]
-            if not (finds and new):
-                break
-            if not self._quiet:
-                say(f"it asked for {', '.join(new)}; running it once more with that")
-            self._hosts += new
-        return watched, observe(watched.trace)
+        cwd = os.path.realpath(_directory())
+        limits, limit_options = _limits(parsed)
+        self.lesson = Lesson(
+            parsed.rest,
+            cwd,
+            self._start,
+            workspaces=_workspaces(parsed, cwd),
+            inputs=_paths(parsed, "input", cwd),
+            temps=_paths(parsed, "temp", cwd),
+            env=dict(_given(parsed, os.environ)),
+            hosts=parsed.all("allow-host"),
+            any_host=parsed.given("any-host"),
+            in_tree=parsed.given("in-tree"),
+            limits=limits,
+            limit_options=limit_options,
+            tell=lambda text: None if self._quiet else say(text),
+        )
 
     def _start(self, executor: HermeticExecutor, cwd: str, *, proof: bool) -> ExecutionResult:
         """Run the command. Its output goes to standard error: what is learned goes to standard output."""
@@ -144,38 +112,6 @@ class _Lesson:
                 interrupts.reach(session)
                 return waited(session)
 
-    def learned(self, watched: Watched, seen: Observation) -> Learned:
-        """Decide what the spec is."""
-        place = Place(tuple(self._workspaces), self._temps, watched.directories, self._parsed.given("in-tree"))
-        files = learn_files(seen, place, self._host)
-        named = [one.partition("=")[0] for one in self._parsed.all("env")]
-        texts = self._texts(seen)
-        reached = {one.endpoint for one in watched.result.hosts if one.connections}
-        return Learned(
-            argv=tuple(self._parsed.rest),
-            cwd=self._cwd,
-            files=files,
-            variables=learn_variables(self._caller, seen, texts, given=named, workspaces=self._workspaces),
-            hosts=tuple(sorted(reached)),
-            limits=self._limits,
-            limit_options=self._limit_options,
-        )
-
-    def proven(self, learned: Learned, watched: Watched) -> Learned:
-        """Prove it, and take away what is not used."""
-        from tempfile import TemporaryDirectory
-
-        with TemporaryDirectory(prefix="bldr-learn-", dir=os.environ.get("TMPDIR") or "/var/tmp") as scratch:
-            return prove(
-                learned,
-                watched,
-                lambda executor, cwd: self._start(executor, cwd, proof=True),
-                self._host,
-                workspaces=self._workspaces,
-                scratch=scratch,
-                tell=lambda text: None if self._quiet else say(text),
-            )
-
     def tell(self, learned: Learned, seen: Observation) -> None:
         """Say what a person has to know of the result."""
         for path, why in learned.files.warnings:
@@ -183,6 +119,10 @@ class _Lesson:
         if self._quiet:
             return
         for path in learned.files.overlays:
+            made = next((one for one in learned.files.remade if is_within(one, path)), "")
+            if made:
+                say(f"{made} is made by the command itself, so changes of {path} are kept (bldr try --commit)")
+                continue
             say(f"{path} is an overlay: what is written there, beside what is read, is not kept (--in-tree keeps it)")
         guessed = [f"{one.name} ({one.why})" for one in learned.variables if one.why != "it was asked for"]
         if guessed:
@@ -197,24 +137,21 @@ class _Lesson:
         """Say what the command wanted to write, and was not let."""
         if self._quiet:
             return
-        refused = [path for path in seen.refused if not any(is_within(path, one) for one in self._temps)]
+        refused = [path for path in seen.refused if not any(is_within(path, one) for one in self.lesson.temps)]
         for path in refused[:_MOST_TOLD]:
             say(f"it was not let write {path}: --workspace {os.path.dirname(path)} lets it, in a private layer")
         if len(refused) > _MOST_TOLD:
             say(f"and {len(refused) - _MOST_TOLD} more")
 
-    def _texts(self, seen: Observation) -> Iterator[bytes]:
-        """Yield what may name variables: the command, and the small files of the workspace that were read."""
-        yield "\n".join(self._parsed.rest).encode("utf-8", "surrogateescape")
-        own = [path for path in seen.reads if any(is_within(path, one) for one in self._workspaces)]
-        for path in own[:_MOST_TEXTS]:
-            try:
-                with open(path, "rb") as file:
-                    text = file.read(_LARGEST_TEXT)
-            except OSError:
-                continue  # it has gone meanwhile
-            if b"\0" not in text:
-                yield text
+
+def _paths(parsed: Parsed, option: str, cwd: str) -> list[str]:
+    found = []
+    for text in parsed.all(option):
+        path, at = split_mapping(text) if option == "input" else (text, None)
+        if at is not None:
+            raise UsageError(f"-i {text}: what is watched is shown at its own place", hint=f"-i {path}")
+        found.append(os.path.realpath(os.path.join(cwd, path)))
+    return found
 
 
 def _directory() -> str:
@@ -254,20 +191,6 @@ def _limits(parsed: Parsed) -> tuple[ResourceLimits, tuple[str, ...]]:
             limits = limits.merge(limit(name, text, f"--{option}"))
             options.append(f"--{option} {quote(text)}")
     return limits, tuple(options)
-
-
-def _refused_hosts(result: ExecutionResult) -> list[str]:
-    from bldr.errors import SpecError
-    from bldr.model.network import Endpoint
-
-    found = []
-    for one in result.denials:
-        if one.kind in ("connect", "resolve") and one.subject and not one.subject.startswith(("/", "@")):
-            try:
-                found.append(str(Endpoint.parse(one.subject)))
-            except SpecError:
-                continue  # the loopback, or what is no host
-    return list(dict.fromkeys(found))
 
 
 def _write(path: str, text: str, *, force: bool) -> None:

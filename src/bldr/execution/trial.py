@@ -81,6 +81,14 @@ class Trial:
                 self._trees.append(tree)
                 self.notes += tree.look()
 
+    def copy_overlays(self, reason: str) -> None:
+        """Let the next executions work on private copies in place of overlays.
+
+        Args:
+            reason: Why, for their receipts.
+        """
+        self._backend.copy_overlays(reason)
+
     def changes(self) -> tuple[Change, ...]:
         """Return what the last execution changed; paths are those of the host.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bldr.explain.host import Host
     from bldr.learn.observation import Observation
 
-__all__ = ["Files", "Place", "learn_files"]
+__all__ = ["DEFAULT_TEMP", "MADE", "Files", "Place", "learn_files"]
 
 # Every sandbox has these for itself.
 MADE = (
@@ -63,6 +63,8 @@ class Files:
         outputs: Directories that receive what is kept.
         made: Those of the outputs that are not there yet.
         overlays: Directories in which results are written beside what is only read; they are not kept.
+        remade: Directories below overlays that the command insists on making itself, and that hold its results. So it
+            can only be run on overlays whose changes are taken over.
         temps: Further temps.
         warnings: Of a path and what speaks against showing it.
     """
@@ -72,6 +74,7 @@ class Files:
     outputs: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
     overlays: tuple[str, ...] = ()
+    remade: tuple[str, ...] = ()
     temps: tuple[str, ...] = ()
     warnings: tuple[tuple[str, str], ...] = ()
 

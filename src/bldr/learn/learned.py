@@ -22,7 +22,7 @@ __all__ = ["Learned"]
 
 @value
 class Learned:
-    """A command and what suffices for it.
+    """A command and what suffices for it; :func:`bldr.learn_spec` makes it.
 
     Args:
         argv: The command.
@@ -73,6 +73,17 @@ class Learned:
         if self.hosts:
             builder.with_network(NetworkPolicy.allow_hosts(self.hosts))
         return builder.with_limits(ResourceLimits.hermetic().merge(self.limits)).build()
+
+    def text(self, form: str = "command-line") -> str:
+        """Return it as ``command-line``, as a program in ``python`` or as a target of a ``builderfile``.
+
+        Raises:
+            LearnError: It cannot be said in that way.
+            KeyError: There is no such form.
+        """
+        from bldr.learn.spelling import FORMATS
+
+        return FORMATS[form](self)
 
     @property
     def shows_cwd(self) -> bool:

@@ -106,7 +106,7 @@ def _difference(learned: Learned, done: Watched, seen: Watched) -> str:
     """
     if done.result.exit_code != seen.result.exit_code:
         return f"it ended with status {done.result.exit_code} instead of {seen.result.exit_code}"
-    for output in learned.files.outputs:
+    for output in (*learned.files.outputs, *learned.files.remade):
         if not any(is_within(one, output) for one in done.files) and any(is_within(one, output) for one in seen.files):
             return f"it made nothing in {output}"
     return ""
@@ -179,4 +179,5 @@ def _enlarged(learned: Learned, reads: Sequence[str], opened: Sequence[str], *, 
         overlays=overlays,
         outputs=outputs,
         made=tuple([one for one in files.made if one in outputs]),
+        remade=(*files.remade, *[one for one in files.made if one in dropped]),
     )

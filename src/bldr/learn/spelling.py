@@ -15,18 +15,9 @@ if TYPE_CHECKING:
     from bldr.learn.learned import Learned
     from bldr.learn.variables import Variable
 
-__all__ = ["FORMATS", "as_builderfile", "as_command_line", "as_python", "spelled"]
+__all__ = ["FORMATS", "as_builderfile", "as_command_line", "as_python"]
 
 _WIDTH = 100  # characters from which on a command line gets several lines
-
-
-def spelled(learned: Learned, form: str) -> str:
-    """Return the text of one of :data:`FORMATS`.
-
-    Raises:
-        LearnError: It cannot be said in that way.
-    """
-    return FORMATS[form](learned)
 
 
 def as_command_line(learned: Learned) -> str:
@@ -43,7 +34,7 @@ def as_command_line(learned: Learned) -> str:
     words += [f"-e {one.name}" if one.secret else f"-e {_assignment(one)}" for one in learned.variables]
     words += [f"--allow-host {shlex.quote(one)}" for one in learned.hosts]
     words += learned.limit_options
-    parts = ["bldr run", *words, f"-- {shlex.join(learned.argv)}"]
+    parts = ["bldr try -q --commit" if files.remade else "bldr run", *words, f"-- {shlex.join(learned.argv)}"]
     text = " ".join(parts)
     if len(text) > _WIDTH:
         text = " \\\n    ".join(parts)
@@ -62,7 +53,7 @@ def as_python(learned: Learned) -> str:
     lines += [".default_home()", ".env_set(EnvSet({'LANG': 'C.UTF-8', 'PATH': '/usr/bin:/bin', 'TZ': 'UTC'}))"]
     for one in learned.variables:
         lines.append(f".env({one.name!r}, {f'os.environ[{one.name!r}]' if one.secret else repr(one.content)})")
-    names = ["EnvSet", "HermeticExecutor"]
+    names = ["EnvSet", "Trial" if files.remade else "HermeticExecutor"]
     if learned.hosts:
         lines.append(f".with_network(NetworkPolicy.allow_hosts({list(learned.hosts)!r}))")
         names.append("NetworkPolicy")
@@ -73,14 +64,18 @@ def as_python(learned: Learned) -> str:
     names.append("SandboxSpecBuilder")
     uses_os = bool(files.made) or any(one.secret for one in learned.variables)
     head = ["import os", ""] if uses_os else []
-    head += [f"from bldr import {', '.join(names)}", ""]
+    head += [f"from bldr import {', '.join(sorted(names))}", ""]
     head += [f"os.makedirs({one!r}, exist_ok=True)" for one in files.made]
     chain = "\n".join([f"    {line}" for line in lines])
+    execution = f"execute({list(learned.argv)!r}, cwd={learned.directory!r}).check()\n"
+    run = f"HermeticExecutor.create(spec).{execution}"
+    if files.remade:
+        run = f"with Trial(spec) as trial:\n    trial.executor.{execution}    trial.commit()\n"
     return (
         "\n".join(head)
         + f"\nspec = (\n    SandboxSpecBuilder.create()\n    .carve()\n    .with_toolchain({files.toolchain!r})\n"
         + f"{chain}\n    .build()\n)\n"
-        + f"HermeticExecutor.create(spec).execute({list(learned.argv)!r}, cwd={learned.directory!r}).check()\n"
+        + run
     )
 
 
@@ -96,6 +91,11 @@ def as_builderfile(learned: Learned) -> str:
     from bldr.model.environment import EnvSet
 
     files, folder = learned.files, learned.cwd
+    if files.remade:
+        raise _unspeakable(
+            f"the command insists on making {files.remade[0]} itself, and the folder of an output is there already",
+            "mkdir -p in the command accepts that",
+        )
     if files.overlays:
         raise _unspeakable(
             f"results are written into {files.overlays[0]}, beside what is read",

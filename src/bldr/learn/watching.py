@@ -7,6 +7,7 @@ import os
 from bldr.errors import LearnError
 from bldr.execution.executor import HermeticExecutor
 from bldr.execution.trial import Trial
+from bldr.learn.files import MADE
 from bldr.model.limits import ResourceLimits
 from bldr.model.network import NetworkPolicy
 from bldr.model.paths import join
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Start = Callable[[HermeticExecutor, str], ExecutionResult]
 
-__all__ = ["Watched", "try_in", "watching_spec"]
+__all__ = ["Watched", "links_what_was_there", "try_in", "watching_spec"]
 
 # Never shown: what every sandbox has for itself; temps; and the sockets of daemons, which would do as they are told.
 _HIDDEN = frozenset(["proc", "sys", "dev", "tmp", "run", "lost+found"])
@@ -87,7 +88,8 @@ def _shown() -> Iterator[str]:
     """Yield what of the host is shown; not ``/etc`` as a whole, because sandboxes make some files in it themselves."""
     for name in sorted(os.listdir("/")):
         if name == "etc":
-            yield from [join("/etc", one) for one in sorted(os.listdir("/etc")) if _is_usable(join("/etc", one))]
+            names = [join("/etc", one) for one in sorted(os.listdir("/etc"))]
+            yield from [one for one in names if one not in MADE and _is_usable(one)]
         elif name not in _HIDDEN and _is_usable(join("/", name)):
             yield join("/", name)
 
@@ -98,7 +100,14 @@ def _is_usable(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.R_OK)
 
 
-def try_in(spec: SandboxSpec, start: Start, cwd: str, *, trees: Mapping[str, str] | None = None) -> Watched:
+def try_in(
+    spec: SandboxSpec,
+    start: Start,
+    cwd: str,
+    *,
+    trees: Mapping[str, str] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Watched:
     """Run a command in a sandbox whose overlays are dropped.
 
     Args:
@@ -106,6 +115,7 @@ def try_in(spec: SandboxSpec, start: Start, cwd: str, *, trees: Mapping[str, str
         start: Runs the command in a directory.
         cwd: That directory.
         trees: Outputs of which the directory of the host is another one than inside: from inside to host.
+        tell: Is told that the command is run a second time.
 
     Raises:
         LearnError: The trace is not whole.
@@ -117,6 +127,11 @@ def try_in(spec: SandboxSpec, start: Start, cwd: str, *, trees: Mapping[str, str
     else:
         with Trial(spec) as trial:
             result = start(trial.executor, cwd)
+            if result.exit_code and result.trace is not None and links_what_was_there(result.trace, spec):
+                # Overlayfs gives a file that gets a second name another number, which git takes for an attack.
+                tell("it gave files of the workspace further names, and failed; running it once more on a copy of them")
+                trial.copy_overlays("the command fails where a file that gets another name becomes another file")
+                result = start(trial.executor, cwd)
             changes = trial.changes()
     if result.trace is None or result.trace.dropped:
         raise LearnError(
@@ -131,6 +146,12 @@ def try_in(spec: SandboxSpec, start: Start, cwd: str, *, trees: Mapping[str, str
             files += [join(place, name) for name in leaves]
             directories += [join(place, name) for name in names]
     return Watched(result, result.trace, tuple(sorted(files)), frozenset(directories))
+
+
+def links_what_was_there(trace: Trace, spec: SandboxSpec) -> bool:
+    """Whether a command gave a further name to a file of an overlay that it had not made itself."""
+    links = [event for event in trace.events if event.kind == "link" and not event.errno and not event.own]
+    return any(spec.overlays.contains(event.subject) for event in links)
 
 
 def _kept(changes: Iterable[Change]) -> tuple[list[str], list[str]]:

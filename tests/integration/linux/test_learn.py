@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from bldr import HermeticExecutor, LearnError, ResourceLimits, learn_spec
 
 pytestmark = pytest.mark.needs("user-namespaces")
 
@@ -63,6 +66,15 @@ class Lesson:
             text=True,
             timeout=60,
         )
+
+        assert done.returncode == 0, done.stderr
+
+    def python(self, program: str) -> None:
+        """Run what was learned as a program."""
+        done = subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, **self.environment}, capture_output=True, check=False,
+            text=True, timeout=60,
+        )  # fmt: skip
 
         assert done.returncode == 0, done.stderr
 
@@ -189,6 +201,90 @@ def test_what_is_missed_in_the_proof_is_added(lesson: Lesson, host_dir: Path) ->
     assert f"bldr: it was missing: {host_dir}/beside" in said
     assert f"-i {host_dir}/beside" in text
     lesson.run(text)
+
+
+@pytest.mark.needs("system-git")
+def test_a_repository_is_cloned_beside_itself(lesson: Lesson) -> None:
+    """Overlayfs without privilege gives a file that gets a second name another number, and git does not accept that."""
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for words in (["init", "-q", "up"], ["-C", "up", *who, "commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run(["git", *words], cwd=lesson.directory, env=lesson.environment, check=True, timeout=60)
+
+    text, said = lesson.learn("git", "clone", "-q", "up", "down")
+
+    assert "-o down" in one_line(text)
+    assert "bldr: it gave files of the workspace further names, and failed; running it once more on a copy" in said
+    lesson.run(text)
+    assert (lesson.directory / "down" / ".git" / "HEAD").exists()
+
+
+def test_a_directory_that_the_command_insists_on_making_is_kept(lesson: Lesson) -> None:
+    lesson.write(source="text\n")
+    command = ("sh", "-c", "mkdir build && cp source build/product")
+
+    text, said = lesson.learn(*command)
+
+    assert one_line(text).startswith("bldr try -q --commit ")
+    assert f"bldr: {lesson.directory}/build is made by the command itself" in said
+    lesson.run(text)
+    assert (lesson.directory / "build" / "product").read_text() == "text\n"
+    shutil.rmtree(lesson.directory / "build")
+    program, _ = lesson.learn(*command, options=("--tighten", "--format", "python"))
+    lesson.python(program)
+    assert (lesson.directory / "build" / "product").read_text() == "text\n"
+    shutil.rmtree(lesson.directory / "build")
+    _, said = lesson.learn(*command, options=("--tighten", "--format", "builderfile"), status=125)
+    assert "mkdir -p in the command accepts that" in said
+
+
+@pytest.mark.needs("system-python")
+def test_the_hosts_that_a_command_asks_for_are_found_one_by_one(
+    lesson: Lesson, bldr_argv: list[str], host_dir: Path
+) -> None:
+    """In a world of its own, where invented names lead to a server."""
+    (host_dir / "site").mkdir()
+    (host_dir / "site" / "hello").write_text("hello\n", "ascii")
+    fetch = "import urllib.request as u; print([u.urlopen(f'http://{n}.test/hello').read() for n in ('one', 'two')])"
+    learn = [*bldr_argv, "learn", "--tighten", "--any-host", "--", "/usr/bin/python3", "-I", "-c", fetch]
+
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("far_world.py"), host_dir / "site", "one.test,two.test", *learn],
+        cwd=lesson.directory,
+        env={**lesson.environment, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "--allow-host one.test:80 --allow-host two.test:80" in one_line(done.stdout)
+    told = [line for line in done.stderr.splitlines() if line.startswith("bldr: it asked for")]
+    assert told == [f"bldr: it asked for {name}.test; running it once more with that" for name in ("one", "two")]
+    assert "bldr: proven" in done.stderr
+
+
+def test_python_learns_as_well(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    lesson.write(source="text\n", other="text\n")
+    monkeypatch.setenv("HOME", lesson.environment["HOME"])
+    before = lesson.snapshot()
+
+    learned = learn_spec(
+        ["sh", "-c", 'cp source "$WHERE"'], cwd=lesson.directory, env={"WHERE": "made"}, tighten=True, in_tree=True,
+        limits=ResourceLimits(processes=50), timeout=60,
+    )  # fmt: skip
+
+    assert lesson.snapshot() == before
+    assert learned.proven
+    assert [(one.name, one.content) for one in learned.variables] == [("WHERE", "made")]
+    assert learned.spec().limits.processes == 50
+    assert learned.spec().outputs.contains(lesson.directory)
+    assert "--processes 50" in learned.text()
+    assert HermeticExecutor.create(learned.spec()).execute(learned.argv, cwd=learned.directory).success
+    assert (lesson.directory / "made").read_text() == "text\n"
+    with pytest.raises(LearnError, match="it ended with status 7") as caught:
+        learn_spec(["sh", "-c", "echo because >&2; exit 7"], cwd=lesson.directory)
+    assert (caught.value.code, caught.value.hint) == ("learn.command-failed", "because")
 
 
 def test_what_cannot_be_proven_is_said_in_a_sentence(lesson: Lesson) -> None:

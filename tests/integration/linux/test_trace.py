@@ -187,11 +187,17 @@ def test_connections_out_are_recorded_and_denied_at_both_levels(trace: Callable[
         "query = bytes.fromhex('123401000001000000000000') + b'\\x07example\\x03org\\0\\0\\x01\\0\\x01'\n"
         "try: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(query, ('192.0.2.53', 53))\n"
         "except OSError: pass\n"
+        "asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "asker.connect(('127.0.0.1', 53))\n"  # and send(2), as the C library does for one family of addresses
+        "asker.send(query.replace(b'example', b'another'), socket.MSG_NOSIGNAL)\n"
+        "one, two = socket.socketpair()\n"
+        "one.send(query.replace(b'example', b'nothing'), socket.MSG_NOSIGNAL)\n"
     )
     for level in ("network", "full"):
         result = trace(["/usr/bin/python3", "-I", "-S", "-c", code], level)
 
         assert {"192.0.2.7:443", "[2001:db8::7]:80", "192.0.2.53:53", "example.org"} <= set(result.endpoints)
+        assert [event.subject for event in events(result, "resolve")] == ["example.org", "another.org"]
         denied = {denial.subject for denial in result.denials if denial.kind in ("connect", "send")}
         assert denied == {"192.0.2.7:443", "[2001:db8::7]:80", "192.0.2.53:53"}
         assert any(event.subject.startswith("127.0.0.1:") and not event.errno for event in events(result, "connect"))

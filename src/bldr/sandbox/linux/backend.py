@@ -107,6 +107,15 @@ class LinuxBackend:
                 copied = {**self._prepared.copied, refusal.at: refusal.reason}
                 self._prepared = prepare(self.resolved, copied, layers=self._layers)
 
+    def copy_overlays(self, reason: str) -> None:
+        """Make private copies in place of overlays from now on.
+
+        Args:
+            reason: For the receipt.
+        """
+        copied = {entry.at: reason for entry in self.resolved.entries if entry.role == "overlay"}
+        self._prepared = prepare(self.resolved, copied, layers=self._layers)
+
     @property
     def plan(self) -> Plan:
         """The steps that make a sandbox."""
