@@ -211,7 +211,9 @@ class Theatre:
         except BaseException as error:  # noqa: BLE001  # whatever it is, it is the finding
             said = {"error": f"{type(error).__name__}: {error}"}
         fault.which = 0
-        self.said.write_text(json.dumps({**said, "counts": fault.counts}), "ascii")
+        told = self.said.with_suffix(".part")  # a signal that comes now must find either what it says, or nothing
+        told.write_text(json.dumps({**said, "counts": fault.counts}), "ascii")
+        told.rename(self.said)
         os._exit(code)
 
     def play(self, name: str, fault: Fault, *, kill_after: float | None = None) -> None:
