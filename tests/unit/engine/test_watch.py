@@ -44,6 +44,12 @@ def write(path: Path, text: str = "2 2\n") -> None:
     path.write_text(text, encoding="ascii")
 
 
+def change_much(root: Path) -> None:
+    write(root / "src/main.c")
+    write(root / "src/z.c")
+    (root / "data/one").unlink()
+
+
 CHANGES: list[tuple[str, Callable[[Path], object], list[str]]] = [
     ("nothing", lambda root: None, []),
     ("a source", lambda root: write(root / "src/main.c"), ["src/main.c changed"]),
@@ -63,7 +69,7 @@ CHANGES: list[tuple[str, Callable[[Path], object], list[str]]] = [
     ("a note", lambda root: write(root / "other/note.txt"), ["other/note.txt is new"]),
     (
         "much at once",
-        lambda root: (write(root / "src/main.c"), write(root / "src/z.c"), (root / "data/one").unlink()),
+        change_much,
         ["data/one is gone", "src/main.c changed", "src/z.c is new"],
     ),
 ]
