@@ -44,6 +44,11 @@ def write(path: Path, text: str = "2 2\n") -> None:
     path.write_text(text, encoding="ascii")
 
 
+def edit(root: Path) -> None:
+    for name in (".main.c.swp", "main.c~", "4913"):
+        write(root / "src" / name)
+
+
 def change_much(root: Path) -> None:
     write(root / "src/main.c")
     write(root / "src/z.c")
@@ -65,7 +70,7 @@ CHANGES: list[tuple[str, Callable[[Path], object], list[str]]] = [
     ("an output of a folder", lambda root: write(root / "public/index.html"), []),
     ("a product", lambda root: write(root / "bin/app"), []),
     ("the state", lambda root: write(root / ".builder/state"), []),
-    ("an editor at work", lambda root: [write(root / "src" / name) for name in (".main.c.swp", "main.c~", "4913")], []),
+    ("an editor at work", edit, []),
     ("a note", lambda root: write(root / "other/note.txt"), ["other/note.txt is new"]),
     (
         "much at once",
