@@ -112,6 +112,11 @@ class Tree:
                 hint="let the user read it, or name the files that do not lie in it",
             ) from error
 
+    @property
+    def listings(self) -> dict[str, tuple[str, ...]]:
+        """The names in each folder that was read so far."""
+        return {folder: tuple(entries) for folder, entries in self._entries.items()}
+
     def kind(self, path: str) -> str:
         """Return what is at a path, with links followed: a file, a directory, something else, or an empty string."""
         try:

@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from bldr.engine.build import Planned
     from bldr.engine.graph import Graph
 
-__all__ = ["FAILED", "INTERRUPTED", "Request", "Signals", "chosen_labels", "main", "request_of", "run_build", "say_how"]
+__all__ = [
+    "FAILED", "INTERRUPTED", "Prepared", "Request", "Signals", "Work", "carried_out", "chosen_labels", "main",
+    "request_of", "run_build", "say_how",
+]  # fmt: skip
 
 FAILED = 1
 INTERRUPTED = 130
@@ -57,16 +60,58 @@ class Request:
     hermetic_origin: str
 
 
+@value
+class Prepared:
+    """What a build needs to know."""
+
+    asked: Request
+    graph: Graph
+
+
+@value
+class Work:
+    """What a verb that builds does: it looks up what is to be built, and builds it, which gives an exit status."""
+
+    verb: str
+    prepare: Callable[[Parsed], Prepared]
+    perform: Callable[[Parsed, Prepared, Account], int]
+
+
 def main(arguments: Sequence[str]) -> int:
     """``bldr build``."""
-    parsed = parse(BUILD, arguments)
+    return carried_out(parse(BUILD, arguments), Work("build", prepare, perform))
+
+
+def carried_out(parsed: Parsed, work: Work) -> int:
+    """Do the work of a verb that builds: once, or again whenever something has changed.
+
+    Raises:
+        UsageError: Options do not fit together.
+    """
     mode_of(parsed)  # a mistake in it is found before anything is opened
-    with Account(parsed, "build") as account:
+    if parsed.given("watch"):
+        from bldr.cli.watching import watch
+
+        return watch(parsed, work)
+    with Account(parsed, work.verb) as account:
         try:
-            return _build(parsed, request_of(parsed), account)
+            return work.perform(parsed, work.prepare(parsed), account)
         except BuilderfileError as error:
             account.fail(error)
             return complain_of(error)
+
+
+def prepare(parsed: Parsed) -> Prepared:
+    """Look up what is to be built.
+
+    Raises:
+        BuilderfileError: The workspace or a target cannot be understood.
+        UsageError: An option or a setting cannot.
+    """
+    from bldr.builderfile.workspace import resolve
+
+    asked = request_of(parsed)
+    return Prepared(asked, graph_of(resolve(asked.workspace, asked.labels), asked.labels))
 
 
 def request_of(parsed: Parsed) -> Request:
@@ -113,11 +158,10 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _build(parsed: Parsed, asked: Request, account: Account) -> int:
-    from bldr.builderfile.workspace import resolve
-
+def perform(parsed: Parsed, prepared: Prepared, account: Account) -> int:
+    """Build; returns the exit status."""
+    asked, graph = prepared.asked, prepared.graph
     root = asked.workspace.root
-    graph = graph_of(resolve(asked.workspace, asked.labels), asked.labels)
     say_how(parsed, asked)
     with (
         WorkspaceLock(root, wait=parsed.given("wait"), say=_tell(parsed, say)),

@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import time
 
-from bldr.cli.account import Account
-from bldr.cli.build import FAILED, INTERRUPTED, Signals, request_of, run_build, say_how
+from bldr.cli.build import (
+    FAILED,
+    INTERRUPTED,
+    Prepared,
+    Signals,
+    Work,
+    carried_out,
+    request_of,
+    run_build,
+    say_how,
+)
 from bldr.cli.cached import cache_directory
-from bldr.cli.diagnostics import complain_of
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
-from bldr.cli.progress_of_builds import mode_of
 from bldr.cli.verbs_of_tests import TEST
 from bldr.engine.graph import graph_of
 from bldr.engine.lock import WorkspaceLock
@@ -20,7 +27,6 @@ from bldr.engine.result import BuildResult
 from bldr.engine.showing import mapped_back
 from bldr.engine.state import State
 from bldr.engine.testing import Case, Suite, Verdict, cases_of, to_junit
-from bldr.errors import BuilderfileError
 from bldr.model.text import visible
 from bldr.model.value import replace
 from bldr.store.cache import Cache
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
 
     from bldr.builderfile.label import Label
     from bldr.builderfile.workspace import Resolved
-    from bldr.cli.build import Request
+    from bldr.cli.account import Account
     from bldr.cli.options import Parsed
     from bldr.cli.resultfile import WholeFile
     from bldr.engine.outcome import Outcome
@@ -45,32 +51,30 @@ _MOST_CASES = 20
 
 def main(arguments: Sequence[str]) -> int:
     """``bldr test``."""
-    parsed = parse(TEST, arguments)
-    mode_of(parsed)  # a mistake in it is found before anything is opened
-    with Account(parsed, "test") as account:
-        try:
-            return _test(parsed, request_of(parsed), account)
-        except BuilderfileError as error:
-            account.fail(error)
-            return complain_of(error)
+    return carried_out(parse(TEST, arguments), Work("test", _prepare, _perform))
 
 
-def _test(parsed: Parsed, asked: Request, account: Account) -> int:
+def _prepare(parsed: Parsed) -> Prepared:
     from bldr.builderfile.workspace import resolve
 
-    root = asked.workspace.root
+    asked = request_of(parsed)
     labels = tuple([label for label in asked.labels if asked.workspace.targets[label].target.type == "test"])
     if not labels and parsed.rest:
         raise UsageError("none of these targets is a test", hint="bldr query lists targets")
+    targets = _with_timeout(parsed, resolve(asked.workspace, labels), labels)
+    anew = (TESTS,) if parsed.given("no-cache") else ()
+    asked = replace(asked, labels=labels, options=replace(asked.options, keep_going=True, anew=anew))
+    return Prepared(asked, graph_of(targets, labels, tests=True))
+
+
+def _perform(parsed: Parsed, prepared: Prepared, account: Account) -> int:
+    asked, graph = prepared.asked, prepared.graph
+    root, labels = asked.workspace.root, asked.labels
+    quiet = parsed.given("quiet")
     if not labels:
         account.settle(BuildResult(root, "test", jobs=asked.options.jobs, started_at=time.time()))
         say("there is no test in this workspace")
         return 0
-    targets = _with_timeout(parsed, resolve(asked.workspace, labels), labels)
-    graph = graph_of(targets, labels, tests=True)
-    anew = (TESTS,) if parsed.given("no-cache") else ()
-    asked = replace(asked, labels=labels, options=replace(asked.options, keep_going=True, anew=anew))
-    quiet = parsed.given("quiet")
     say_how(parsed, asked)
     with (
         WorkspaceLock(root, wait=parsed.given("wait"), say=(lambda _text: None) if quiet else say),

@@ -38,6 +38,7 @@ BUILD = Verb(
         Option("keep-going", "build everything that does not need an action that failed", short="k"),
         _DRY_RUN,
         _WAIT,
+        Option("watch", "build again whenever something changes that the targets depend on, until Ctrl-C"),
         Option("no-hermetic", "run without sandboxes: everything can be read, and nothing is remembered"),
         Option("hermetic", "run in sandboxes whatever BUILDER_HERMETIC says"),
         Option("cache-dir", "keep results in DIR (default: ~/.cache/bldr)", metavar="DIR", completes="dir"),

@@ -23,13 +23,13 @@ _bldr() {
             words=""
             files= ;;
         build)
-            flags="-k --keep-going -n --dry-run --wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help"
+            flags="-k --keep-going -n --dry-run --wait --watch --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help"
             values="-j --jobs --cache-dir --report --profile --progress --json --events"
             command=
             words=""
             files= ;;
         test)
-            flags="--wait --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help --no-cache"
+            flags="--wait --watch --no-hermetic --hermetic --explain -v --verbose -q --quiet -h --help --no-cache"
             values="-j --jobs --cache-dir --report --profile --progress --json --events --test-timeout --junit"
             command=
             words=""

@@ -129,6 +129,7 @@ _bldr() {
                 '(-k --keep-going)'{-k,--keep-going}'[build everything that does not need an action that failed]' \
                 '(-n --dry-run)'{-n,--dry-run}'[show what would be done, and why, without doing it]' \
                 '--wait[wait while another bldr builds in this workspace, instead of refusing]' \
+                '--watch[build again whenever something changes that the targets depend on, until Ctrl-C]' \
                 '--no-hermetic[run without sandboxes\: everything can be read, and nothing is remembered]' \
                 '--hermetic[run in sandboxes whatever BUILDER_HERMETIC says]' \
                 '--cache-dir=[keep results in DIR (default\: ~/.cache/bldr)]:DIR:_files -/' \
@@ -145,6 +146,7 @@ _bldr() {
             _arguments -s -S \
                 '(-j --jobs)'{-j+,--jobs=}'[run up to N actions at a time (default\: one for each CPU)]:N: ' \
                 '--wait[wait while another bldr builds in this workspace, instead of refusing]' \
+                '--watch[build again whenever something changes that the targets depend on, until Ctrl-C]' \
                 '--no-hermetic[run without sandboxes\: everything can be read, and nothing is remembered]' \
                 '--hermetic[run in sandboxes whatever BUILDER_HERMETIC says]' \
                 '--cache-dir=[keep results in DIR (default\: ~/.cache/bldr)]:DIR:_files -/' \

@@ -13,6 +13,7 @@ import subprocess
 import termios
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -59,6 +60,14 @@ class Watched:
         self.screen = Screen(72, 24)
         self.pending = b""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.process.kill()  # harmless where it has ended
+        self.process.wait(PATIENCE)
+        os.close(self.leader)
+
     def until(self, is_shown: Callable[[list[str]], bool]) -> list[str]:
         """Read until the screen shows something, or the process has ended; return what it shows."""
         while not is_shown(self.screen.lines):
@@ -77,17 +86,15 @@ class Watched:
         """Wait for the end; returns the status and everything that stayed on the screen."""
         self.until(lambda _lines: False)
         self.screen.feed(self.pending)
-        os.close(self.leader)
         return self.process.wait(PATIENCE), self.screen.lines
 
 
 @pytest.mark.needs("terminal")
 def test_a_terminal_shows_what_runs_and_keeps_what_was_said(workspace: Path, bldr_argv: list[str]) -> None:
     (workspace / "Builderfile").write_text(BUILDERFILE.replace("cat gate", "sleep 1.5; cat gate"), encoding="ascii")
-    seen = Watched(bldr_argv, "build", workspace, "-k", "-j1")
-
-    shown = seen.until(lambda lines: any("s  //:slow run its command" in line for line in lines))
-    status, kept = seen.end()
+    with Watched(bldr_argv, "build", workspace, "-k", "-j1") as seen:
+        shown = seen.until(lambda lines: any("s  //:slow run its command" in line for line in lines))
+        status, kept = seen.end()
 
     head = next(line for line in shown if "1 running" in line)
     assert "2/3 · 1 failed" in head or "1/3" in head
@@ -106,11 +113,10 @@ def test_a_terminal_shows_what_runs_and_keeps_what_was_said(workspace: Path, bld
 @pytest.mark.needs("terminal")
 def test_ctrl_c_is_answered_and_leaves_a_clean_terminal(workspace: Path, bldr_argv: list[str]) -> None:
     (workspace / "Builderfile").write_text(BUILDERFILE.replace("cat gate", "sleep 100; cat gate"), encoding="ascii")
-    seen = Watched(bldr_argv, "build", workspace, "//:slow")
-
-    seen.until(lambda lines: any("s  //:slow run its command" in line for line in lines))
-    seen.process.send_signal(signal.SIGINT)
-    status, kept = seen.end()
+    with Watched(bldr_argv, "build", workspace, "//:slow") as seen:
+        seen.until(lambda lines: any("s  //:slow run its command" in line for line in lines))
+        seen.process.send_signal(signal.SIGINT)
+        status, kept = seen.end()
 
     assert status == 130
     assert kept[-2] == "bldr: [2/2] //:slow run its command was cancelled"
@@ -189,3 +195,70 @@ def test_a_killed_build_leaves_whole_events(workspace: Path, bldr_argv: list[str
     told = [json.loads(line) for line in events.read_bytes().splitlines()]
     assert [one["event"] for one in told][:3] == ["build-began", "action-began", "action-ended"]
     assert events.read_bytes().endswith(b"\n")
+
+
+class Watching:
+    """A ``bldr`` that builds again and again, and what it says."""
+
+    def __init__(self, argv: list[str], verb: str, workspace: Path, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [*argv, verb, "--watch", "--cache-dir=../cache", *options], cwd=workspace, stderr=subprocess.PIPE
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.process.kill()  # harmless where it has ended
+        self.process.communicate(timeout=PATIENCE)
+
+    def until(self, text: str) -> list[str]:
+        """Return what it says up to a line that begins with a text."""
+        assert self.process.stderr is not None
+        told: list[str] = []
+        while not told or not told[-1].startswith(text):
+            line = self.process.stderr.readline().decode()
+            assert line, told
+            told.append(line.removeprefix("bldr: ").rstrip("\n"))
+        return told
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        _, rest = self.process.communicate(timeout=PATIENCE)
+        assert rest == b""
+        return self.process.returncode
+
+
+def test_a_change_is_built_again_until_somebody_asks_for_the_end(workspace: Path, bldr_argv: list[str]) -> None:
+    with Watching(bldr_argv, "build", workspace, "--events=../events", "//:slow") as watching:
+        assert "2 built" in watching.until("watching ")
+
+        (workspace / "gate").write_text("second\n", encoding="ascii")
+        assert watching.until("1 ")[0] == "gate changed"
+        (workspace / "unrelated.txt").write_text("nobody reads it\n", encoding="ascii")
+        (workspace / "gate").unlink()
+        told = watching.until("hint: ")
+        assert any("gate is gone" in line for line in told)
+        assert any("there is no file 'gate'" in line for line in told)
+        (workspace / "gate").write_text("third\n", encoding="ascii")
+        watching.until("1 built, 1 up to date")
+        (workspace / "Builderfile").write_text(BUILDERFILE.replace("cat gate", "exit 5; cat gate"), encoding="ascii")
+        assert any("failed" in line for line in watching.until("1 up to date, 1 failed"))
+        (workspace / "Builderfile").write_text(BUILDERFILE.replace("cat gate", "tr a-z A-Z < gate"), encoding="ascii")
+        watching.until("1 built, 1 up to date")
+
+        assert watching.end() == 130
+    assert (workspace / "out" / "slow").read_text(encoding="ascii") == "THIRD\n"
+    events = [json.loads(line) for line in (workspace.parent / "events").read_bytes().splitlines()]
+    assert [one["event"] for one in events].count("build-began") >= 5
+
+
+def test_watching_what_cannot_be_watched_is_refused(workspace: Path, bldr: Run) -> None:
+    for options in (("--dry-run",), ("--no-hermetic",)):
+        done = bldr("build", "--watch", *options, cwd=workspace)
+        assert done.returncode == 2
+        assert b"contradict each other" in done.stderr
+    done = bldr("build", "--watch", cwd=workspace, env={**os.environ, "BUILDER_HERMETIC": "false"})
+    assert (done.returncode, b"--watch needs sandboxes" in done.stderr) == (2, True)
+    assert bldr("build", "--watch", "//:none", cwd=workspace).returncode == 2
+    assert bldr("test", "--watch", "//:good", cwd=workspace).returncode == 2
