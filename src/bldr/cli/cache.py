@@ -1,4 +1,4 @@
-"""``bldr cache``: look after what ``bldr run --cache`` keeps."""
+"""``bldr cache``: look after what ``bldr run --cache`` and ``bldr build`` keep."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from bldr.cli.options import UsageError, nearest, parse
 from bldr.cli.quantities import size
 from bldr.cli.resultfile import to_json
 from bldr.cli.verbs import CACHE
+from bldr.errors import BuilderfileError
 from bldr.sandbox.select import refuse_without_backend
 
 TYPE_CHECKING = False
@@ -62,9 +63,13 @@ def _act(what: str, cache: Cache, parsed: Parsed) -> int:
         freed = cache.clear()
         page(to_json({"freed": freed}) if as_json else f"removed {_bytes(freed)}\n")
         return 0
+    from bldr.cli.diagnostics import complain_of
     from bldr.cli.why import explain
 
-    page(explain(cache, parsed.rest[1] if len(parsed.rest) > 1 else "", as_json=as_json))
+    try:
+        page(explain(cache, parsed.rest[1] if len(parsed.rest) > 1 else "", as_json=as_json))
+    except BuilderfileError as error:
+        return complain_of(error)
     return 0
 
 

@@ -482,13 +482,13 @@ CACHE = Verb(
         "bldr cache stats [OPTIONS]",
         "bldr cache gc [--size SIZE] [OPTIONS]",
         "bldr cache verify|clear [OPTIONS]",
-        "bldr cache why [ACTION] [OPTIONS]",
+        "bldr cache why [ACTION|TARGET] [OPTIONS]",
     ),
     description=(
         "stats counts what is there. gc removes the results that were not used for longest until the rest fits, and"
         " what no result needs. verify reads everything and puts what was changed into quarantine. clear removes"
-        " everything. why compares the action that was asked for last, or the one whose digest begins with ACTION,"
-        " with the nearest earlier one, and names what differs."
+        " everything. why compares the action that was asked for last, or the one whose digest begins with ACTION, or"
+        " each action of TARGET as it is now, with the nearest earlier one, and names what differs."
     ),
     options=(
         Option("dir", "the cache (default: ~/.cache/bldr)", metavar="DIR", completes="dir"),
@@ -500,6 +500,7 @@ CACHE = Verb(
     words=("stats", "gc", "verify", "clear", "why"),
     examples=(
         ("Why did it run again?", "bldr cache why"),
+        ("What would be built again, because of what?", "bldr cache why //lib:util"),
         ("Keep the cache small, from a timer", "bldr cache gc --size 2G"),
     ),
     notes=(

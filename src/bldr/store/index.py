@@ -28,6 +28,7 @@ _set = object.__setattr__
 
 _SCHEMA = 1
 _WAIT = 30.0  # seconds that a writer waits for another one
+_PAUSE = 0.01  # seconds between two attempts where SQLite does not wait
 _BATCH = 500  # paths in one question; SQLite allows 999 in old versions
 
 _TABLES = """
@@ -285,7 +286,7 @@ class Index:
     def _opened(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=_WAIT, check_same_thread=False)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(db)
             db.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may lose the last entries, no more
             schema = db.execute("PRAGMA user_version").fetchone()[0]
             if not schema:
@@ -324,6 +325,19 @@ class Index:
             code="cache.unusable",
             hint="name a directory that you may write: --cache=DIR",
         )
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Switch to WAL. SQLite does not wait for other processes that do the same, so that this has to."""
+    deadline = time.monotonic() + _WAIT
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

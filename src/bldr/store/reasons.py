@@ -9,12 +9,12 @@ from bldr.store.wire import WireError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bldr.store.cache import Cache
     from bldr.store.messages import FileNode
 
-__all__ = ["Comparison", "Difference", "compare"]
+__all__ = ["Comparison", "Difference", "Known", "compare", "compare_with", "known_actions"]
 
 
 @value
@@ -52,7 +52,9 @@ class Comparison:
 
 
 @value
-class _Known:
+class Known:
+    """An action, with the command in it."""
+
     digest: Digest
     action: Action
     command: Command
@@ -68,35 +70,66 @@ def compare(cache: Cache, prefix: str) -> Comparison:
     Raises:
         CacheError: There is no such action.
     """
-    known = list(_known(cache))
+    known = known_actions(cache)
     chosen = [one for one in known if one.digest.hash.startswith(prefix.lower())]
     if not chosen:
         raise CacheError(
             f"there is no action {prefix!r} in the cache" if prefix else "no action was asked for yet",
             code="cache.action-unknown",
-            hint="the receipt and --json of a run tell its action: bldr run --cache --json FILE",
+            hint="--json of a run tells its action; a target is written with a colon: :name or //folder:name",
         )
-    one = chosen[0]
+    return compare_with(cache, chosen[0], known)
+
+
+def known_actions(cache: Cache) -> list[Known]:
+    """Return the actions that the cache knows, the one that was asked for last first."""
+    return list(_known(cache))
+
+
+def compare_with(
+    cache: Cache, one: Known, known: Sequence[Known], messages: Mapping[Digest, bytes] | None = None
+) -> Comparison:
+    """Compare an action with the nearest of others; of equals with the one that was asked for last.
+
+    Args:
+        cache: Where their messages and results are.
+        one: The action.
+        known: The others; it may be among them.
+        messages: Further messages, of an action that the cache does not know.
+    """
     others = [other for other in known if other.digest != one.digest]
     has_result = cache.index.result(one.digest) is not None
     if not others:
         return Comparison(one.digest, one.command.arguments, has_result)
-    nearest = max(others, key=lambda other: _likeness(one, other))  # of equals the first, which is the latest
+    nearest = max(others, key=lambda other: _likeness(one, other))
+    reader = _Reader(cache, messages or {})
     return Comparison(
-        one.digest, one.command.arguments, has_result, nearest.digest, tuple(_differences(cache, nearest, one))
+        one.digest, one.command.arguments, has_result, nearest.digest, tuple(_differences(reader, nearest, one))
     )
 
 
-def _known(cache: Cache) -> Iterator[_Known]:
+class _Reader:
+    """Messages, from the cache or from elsewhere."""
+
+    def __init__(self, cache: Cache, messages: Mapping[Digest, bytes]) -> None:
+        self._cache = cache
+        self._messages = messages
+
+    def directory(self, digest: Digest) -> Directory:
+        message = self._messages.get(digest)
+        return Directory.decode(self._cache.blobs.read(digest) if message is None else message)
+
+
+def _known(cache: Cache) -> Iterator[Known]:
     for digest, _seen in cache.index.actions():
         try:
             action = Action.decode(cache.blobs.read(digest))
-            yield _Known(digest, action, Command.decode(cache.blobs.read(action.command)))
+            yield Known(digest, action, Command.decode(cache.blobs.read(action.command)))
         except (CacheError, WireError):
             continue
 
 
-def _likeness(one: _Known, other: _Known) -> int:
+def _likeness(one: Known, other: Known) -> int:
     this, that = one.command, other.command
     return (
         4 * (this.arguments == that.arguments)
@@ -109,14 +142,14 @@ def _likeness(one: _Known, other: _Known) -> int:
     )
 
 
-def _differences(cache: Cache, earlier: _Known, later: _Known) -> Iterator[Difference]:
+def _differences(reader: _Reader, earlier: Known, later: Known) -> Iterator[Difference]:
     yield from _of_commands(earlier.command, later.command)
     before, after = earlier.action, later.action
     if before.timeout != after.timeout:
         yield Difference("timeout", _number(before.timeout), _number(after.timeout))
     yield from _of_tables("platform", dict(before.platform), dict(after.platform))
     yield from _of_tables("policy", _lines(before.salt), _lines(after.salt))
-    yield from _of_trees(cache, before.input_root, after.input_root, "")
+    yield from _of_trees(reader, before.input_root, after.input_root, "")
 
 
 def _of_commands(before: Command, after: Command) -> Iterator[Difference]:
@@ -139,12 +172,12 @@ def _of_tables(what: str, before: Mapping[str, str], after: Mapping[str, str]) -
             yield Difference(f"{what} {name}", before.get(name, ""), after.get(name, ""))
 
 
-def _of_trees(cache: Cache, before: Digest, after: Digest, path: str) -> Iterator[Difference]:
+def _of_trees(reader: _Reader, before: Digest, after: Digest, path: str) -> Iterator[Difference]:
     """Go down only where digests differ."""
     if before == after:
         return
     try:
-        old, new = (Directory.decode(cache.blobs.read(digest)) for digest in (before, after))
+        old, new = reader.directory(before), reader.directory(after)
     except (CacheError, WireError):
         yield Difference(f"input {path or '/'}", before.hash, after.hash)
         return
@@ -153,7 +186,7 @@ def _of_trees(cache: Cache, before: Digest, after: Digest, path: str) -> Iterato
     below = {node.name: node.digest for node in old.directories}, {node.name: node.digest for node in new.directories}
     for name in sorted({node for side in below for node in side}):
         if name in below[0] and name in below[1]:
-            yield from _of_trees(cache, below[0][name], below[1][name], f"{path}/{name}")
+            yield from _of_trees(reader, below[0][name], below[1][name], f"{path}/{name}")
     olds, news = _entries(old), _entries(new)
     for name in sorted({*olds, *news}):
         if olds.get(name) != news.get(name):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,6 +60,120 @@ def test_lua_follows_its_headers(bench: Bench, fetched: Path) -> None:  # noqa: 
 
     assert ran(bench.build()) == {"//:lua compile src/lua.c", "//:lua link bin/lua"}
     assert _printed(lua, "-i", stdin="os.exit()\n").endswith("ready> ")
+
+
+UCHARDET = """
+target("uchardet") {
+    type: executable;
+    sources: ["src/tools/uchardet.cpp"];
+    deps: [":detect"];
+    flags: ["-O0"];
+    defines: { "VERSION": "\\"of the workspace\\""; };
+}
+target("detect") {
+    type: library;
+    sources: ["src/*.cpp", "src/LangModels/*.cpp"];
+    headers: ["src/*.h", "src/*.tab"];
+    flags: ["-O0"];
+    defines: { "BUILDING_UCHARDET": ""; };
+}
+target("encodings") {
+    type: test;
+    language: shell;
+    sources: [
+        "encodings.sh", "test/**/*.txt",
+        // What this version of it takes for something else.
+        "!test/da/iso-8859-1.txt", "!test/es/iso-8859-15.txt", "!test/he/iso-8859-8.txt", "!test/ja/utf-16*.txt",
+    ];
+    deps: [":uchardet"];
+}
+"""
+
+ENCODINGS = """
+echo 1..$(ls test/*/*.txt | wc -l)
+number=0
+for file in test/*/*.txt; do
+    number=$((number + 1))
+    found=$(bin/uchardet "$file" | tr A-Z a-z)
+    [ "$found" = "$(basename "$file" .txt)" ] || printf 'not '
+    echo "ok $number - $file: $found"
+done
+"""
+
+
+class Clean:
+    """Builds a workspace from nothing: in a copy of its sources, with a cache of its own."""
+
+    def __init__(self, site: Bench, index: Path) -> None:
+        self._site = site
+        self._index = index
+        self._count = 0
+
+    def products(self) -> dict[str, bytes]:
+        self._count += 1
+        place = self._site.root.parent / f"clean{self._count}"
+        place.mkdir()
+        site = Bench(place, self._site._bldr, self._index)
+        made = shutil.ignore_patterns(".builder", "bin")
+        shutil.copytree(self._site.root, site.root, ignore=made, dirs_exist_ok=True)
+        site.build("-q")
+        return products(site)
+
+
+def products(site: Bench) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (site.root / "bin").iterdir()}
+
+
+@pytest.mark.needs("source-package")
+@pytest.mark.timeout(500)
+def test_a_library_in_cpp_of_fifty_files_is_always_what_a_clean_build_makes(
+    bench: Bench,  # noqa: F811
+    fetched: Path,  # noqa: F811
+    known_toolchain: Path,
+) -> None:
+    shutil.copytree(fetch_source("uchardet", fetched / "uchardet"), bench.root, dirs_exist_ok=True)
+    bench.write("Builderfile", UCHARDET)
+    bench.write("encodings.sh", ENCODINGS)
+    clean = Clean(bench, known_toolchain)
+    first = ran(bench.build("-v"))
+
+    assert len([name for name in first if " compile " in name]) >= 50
+    assert "1 of 1 tests passed" in bench.test()
+    assert ran(bench.build("-v")) == set()
+
+    made = products(bench)
+    source, text = bench.root / "src" / "tools" / "uchardet.cpp", bench.read("src/tools/uchardet.cpp")
+    os.utime(source)
+    assert ran(bench.build("-v")) == set()
+    assert text.count("uchardet Command Line Tool") == 1
+    bench.write("src/tools/uchardet.cpp", text.replace("uchardet Command Line Tool", "uchardet, the tool"))
+    assert ran(bench.build("-v")) == {"//:uchardet compile src/tools/uchardet.cpp", "//:uchardet link bin/uchardet"}
+    assert products(bench) == clean.products() != made
+    bench.write("src/tools/uchardet.cpp", text)
+    assert "2 from the cache" in bench.build()
+    assert products(bench) == made
+
+    header = bench.read("src/JpCntx.h")
+    bench.write("src/JpCntx.h", re.sub(r"(MAX_REL_THRESHOLD +)1000", r"\g<1>999", header))
+    told = ran(bench.build("-v"))
+    assert "//:detect compile src/JpCntx.cpp" in told
+    assert not [name for name in told if "LangModels" in name or "tools" in name]
+    assert products(bench) == clean.products() != made
+
+    assert _printed(bench.root / "bin" / "uchardet", str(bench.root / "test" / "vi" / "viscii.txt")) == "VISCII\n"
+    (bench.root / "src" / "LangModels" / "LangVietnameseModel.cpp").unlink()
+    assert "undefined reference" in bench.build(status=1)
+    group = bench.read("src/nsSBCSGroupProber.cpp")
+    bench.write("src/nsSBCSGroupProber.cpp", re.sub(r"&\w+VietnameseModel", "&Windows_1252FrenchModel", group))
+    bench.write(
+        "Builderfile",
+        UCHARDET.replace('"-O0"];\n    defines: { "BUILDING', '"-O0", "-fno-exceptions"];\n    defines: { "BUILDING'),
+    )
+    told = ran(bench.build("-v"))
+    assert len([name for name in told if "//:detect compile " in name]) >= 45
+    assert "//:uchardet compile src/tools/uchardet.cpp" not in told
+    assert products(bench) == clean.products() != made
+    assert _printed(bench.root / "bin" / "uchardet", str(bench.root / "test" / "vi" / "viscii.txt")) != "VISCII\n"
 
 
 WHEEL = """
