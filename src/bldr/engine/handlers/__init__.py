@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
             Args:
                 target: The target.
-                needs: What everything that it needs provides, directly or not: each before what it needs itself, which
-                    is the order in which linkers want archives.
+                needs: What everything that it needs provides, directly or through targets without a command of their
+                    own: each before what it needs itself, which is the order in which linkers want archives.
             """
 
         def actions(self, target: Resolved, needs: Sequence[Provided]) -> Sequence[Action]:
@@ -58,6 +58,7 @@ __all__ = [
     "Provided",
     "handler_for",
     "intermediate",
+    "language_of",
 ]
 
 API = 1
@@ -92,6 +93,11 @@ class Provided:
     runtime: tuple[str, ...] = ()
 
 
+def language_of(target: Resolved) -> str:
+    """Return the language whose handler a target has; empty where it has a command of its own."""
+    return "" if target.target.command else target.language
+
+
 def handler_for(target: Resolved) -> Language:
     """Return the handler of a target: that of its language, or the one for commands where it has one of its own.
 
@@ -99,7 +105,7 @@ def handler_for(target: Resolved) -> Language:
         BuilderfileError: There is none for its language.
         EngineError: Another package brings one that cannot be used.
     """
-    language = "" if target.target.command else target.language
+    language = language_of(target)
     if language in _BUILT_IN:
         from importlib import import_module
 
