@@ -16,7 +16,7 @@ from bldr.cli.build import (
     run_build,
     say_how,
 )
-from bldr.cli.cached import cache_directory
+from bldr.cli.cachedir import cache_directory
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
 from bldr.cli.verbs_of_tests import TEST

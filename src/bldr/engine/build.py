@@ -11,6 +11,7 @@ from bldr.engine.files import Files
 from bldr.engine.outcome import TESTS, Observer, Outcome, Status
 from bldr.engine.performing import Made, Performer, Running, unconfined
 from bldr.engine.scheduler import Scheduler, Stop, enough_memory
+from bldr.engine.settling import settle
 from bldr.engine.staleness import digest_of_names, why_stale
 from bldr.engine.state import Record, prepare_folder
 from bldr.model.toolchain import named
@@ -22,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from bldr.builderfile.tree import Tree
     from bldr.builderfile.workspace import Resolved
     from bldr.engine.graph import Graph
     from bldr.engine.state import State
@@ -103,6 +105,7 @@ class Build:
         self._outcomes: dict[int, Outcome] = {}
         self._made: dict[int, Made] = {}
         self._fatal: BaseException | None = None
+        self._is_toolchain_another = False
 
     def plan(self) -> list[Planned]:
         """Return what would be carried out, without doing it: stale actions, and those that need their outputs."""
@@ -155,6 +158,20 @@ class Build:
             raise self._fatal
         self._check_toolchain()
         return self._all_outcomes()
+
+    def settle(self, asked: str, tree: Tree) -> None:
+        """After a run, write down what everything depends on, if the next build of the same has nothing to do.
+
+        Args:
+            asked: What was asked for.
+            tree: The folders that were listed for the graph.
+        """
+        if not self._options.hermetic or self._options.anew or self._is_toolchain_another:
+            return
+        if all(one.status == Status.UP_TO_DATE or number in self._made for number, one in self._outcomes.items()):
+            settled = settle(self._root, asked, self._graph, tree, self._files, self._toolchain)
+            if settled is not None:
+                settled.write(self._root)
 
     def _prepare(self) -> None:
         self._toolchain = identity_of(named(_TOOLCHAIN), self._cache.index, self._say)
@@ -273,6 +290,7 @@ class Build:
         ran = [number for number, made in self._made.items() if made.outcome.status == Status.BUILT]
         if not ran or identity_of(named(_TOOLCHAIN), self._cache.index, self._say) == self._toolchain:
             return
+        self._is_toolchain_another = True
         self._say("the toolchain changed meanwhile: what was built is not kept, and the next build does it again")
         self._state.forget([str(self._graph.actions[number]) for number in ran])
         for number in ran:

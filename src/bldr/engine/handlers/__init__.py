@@ -58,6 +58,7 @@ __all__ = [
     "Provided",
     "handler_for",
     "intermediate",
+    "is_built_in",
     "language_of",
 ]
 
@@ -96,6 +97,11 @@ class Provided:
 def language_of(target: Resolved) -> str:
     """Return the language whose handler a target has; empty where it has a command of its own."""
     return "" if target.target.command else target.language
+
+
+def is_built_in(target: Resolved) -> bool:
+    """Say whether the handler of a target is one of bldr, which changes with the version of bldr only."""
+    return language_of(target) in _BUILT_IN
 
 
 def handler_for(target: Resolved) -> Language:
