@@ -7,7 +7,7 @@ import os
 import time
 
 from bldr.engine.action import WORKSPACE
-from bldr.engine.confining import Key, spec_of_action
+from bldr.engine.confining import Key, spec_of_action, toolchains_there
 from bldr.engine.depfile import read_paths
 from bldr.engine.outcome import Outcome, Status
 from bldr.engine.publishing import keep, publish, restore, taken
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bldr.engine.drafts import Drafts
     from bldr.engine.files import Content, Files
     from bldr.model.spec import SandboxSpec
+    from bldr.model.toolchain import Toolchain
     from bldr.sandbox.resolved import ResolvedSpec
     from bldr.store.cache import Cache, Kept
 
@@ -117,6 +118,7 @@ class Performer:
         self._root = root
         self._base = base
         self._drafts = drafts
+        self._toolchains = toolchains_there()
         self._cache = cache
         self._files = files
         self._toolchain = toolchain
@@ -148,8 +150,9 @@ class Performer:
             SandboxError: No sandbox can be made here.
         """
         work = _Work(
-            self._root, self._cache, self._files, self._running, self._drafts, action, target, optional, reason, inputs
-        )
+            self._root, self._cache, self._files, self._running, self._drafts, action, target, optional, reason, inputs,
+            self._toolchains,
+        )  # fmt: skip
         place = f"{self._base}/{number}"
         os.mkdir(place, 0o700)
         stages = Stages(place, self._root, action)
@@ -182,6 +185,7 @@ class _Work:
         optional: tuple[str, ...],
         reason: str,
         inputs: Mapping[str, str],
+        toolchains: Mapping[str, Toolchain],
     ) -> None:
         self._root = root
         self._cache = cache
@@ -193,6 +197,7 @@ class _Work:
         self._reason = reason
         self._inputs = inputs
         self._drafts = drafts
+        self._toolchains = toolchains
         self._changed = ""
         self._began = time.monotonic()
         self._spec: SandboxSpec | None = None
@@ -206,7 +211,7 @@ class _Work:
         """Take its result from the cache, or run it and keep what came of it."""
         timeout = self._target.target.hermetic.timeout
         stages.make()
-        self._spec = spec = spec_of_action(self._action, self._target, self._root, stages.places)
+        self._spec = spec = spec_of_action(self._action, self._target, self._root, stages.places, self._toolchains)
         key = Key(
             self._action,
             spec,

@@ -115,9 +115,10 @@ class Settled:
             root: The absolute path of the workspace.
             racy: For how many nanoseconds a stamp is young.
         """
-        return digest_of_stamps(_stamps_of(root, self.paths)) == self.stamps and self._holds_young(root, racy)
+        known = dict(zip(self.paths, _stamps_of(root, self.paths), strict=True))
+        return digest_of_stamps(known.values()) == self.stamps and self._holds_young(root, known, racy)
 
-    def _holds_young(self, root: str, racy: int) -> bool:
+    def _holds_young(self, root: str, known: Mapping[str, bytes], racy: int) -> bool:
         began = time.time_ns()
         parts = {path: _parts(root, path) for path in self.contents}
         folders = {path: _stamp_of(os.path.join(root, path)) for path in self.listings}
@@ -130,29 +131,32 @@ class Settled:
         except (BuilderfileError, NotCacheableError):
             return False
         looked = began - racy
-        self._age(root, parts, {path: stamp for path, stamp in folders.items() if not is_young(stamp, looked)}, looked)
+        aged = {
+            path: found for path, found in parts.items() if not any(is_young(one, looked) for one in found.values())
+        }
+        self._age(root, known, aged, {path: one for path, one in folders.items() if not is_young(one, looked)})
         return True
 
     def _age(
-        self, root: str, parts: Mapping[str, Mapping[str, bytes]], listings: Mapping[str, bytes], looked: int
+        self,
+        root: str,
+        known: Mapping[str, bytes],
+        contents: Mapping[str, Mapping[str, bytes]],
+        listings: Mapping[str, bytes],
     ) -> None:
-        """Write it down once more, where stamps that were seen before a look have aged."""
-        contents = {path for path, found in parts.items() if not any(is_young(one, looked) for one in found.values())}
+        """Write it down once more, with the stamps that have aged, which were seen before the content was."""
         if not contents and not listings:
             return
-        known = dict(zip(self.paths, _stamps_of(root, self.paths), strict=True))
-        if digest_of_stamps(known.values()) != self.stamps:
-            return
-        for path in contents:
-            known.update(parts[path])
-        known.update(listings)
-        paths = tuple(sorted(known))
+        stamps = {**known, **listings}
+        for found in contents.values():
+            stamps.update(found)
+        paths = tuple(sorted(stamps))
         Settled(
             self.asked,
             self.count,
             self.toolchain,
             paths,
-            digest_of_stamps([known[path] for path in paths]),
+            digest_of_stamps([stamps[path] for path in paths]),
             {path: digest for path, digest in self.contents.items() if path not in contents},
             {path: digest for path, digest in self.listings.items() if path not in listings},
         ).write(root)
