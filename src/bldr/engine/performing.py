@@ -11,6 +11,7 @@ from bldr.engine.confining import Key, spec_of_action, toolchains_there
 from bldr.engine.depfile import read_paths
 from bldr.engine.outcome import Outcome, Status
 from bldr.engine.publishing import keep, publish, restore, taken
+from bldr.engine.slots import Slots
 from bldr.engine.stages import Stages
 from bldr.errors import ActionError, BldrError, CacheError, EngineError, NotCacheableError, SandboxError
 from bldr.execution.caching import never_cached, receipt_of, sentence_of, why_not_kept
@@ -116,7 +117,7 @@ class Performer:
         self, root: str, base: str, cache: Cache, files: Files, toolchain: str, running: Running, drafts: Drafts
     ) -> None:
         self._root = root
-        self._base = base
+        self._slots = Slots(base)
         self._drafts = drafts
         self._toolchains = toolchains_there()
         self._cache = cache
@@ -153,8 +154,7 @@ class Performer:
             self._root, self._cache, self._files, self._running, self._drafts, action, target, optional, reason, inputs,
             self._toolchains,
         )  # fmt: skip
-        place = f"{self._base}/{number}"
-        os.mkdir(place, 0o700)
+        place = self._slots.take(number)
         stages = Stages(place, self._root, action)
         try:
             return work.perform(stages, self._toolchain, anew=anew)
@@ -166,8 +166,7 @@ class Performer:
             what = f" {error.filename!r}" if error.filename else ""
             return work.failed(f"{error.strerror or error}{what}")
         finally:
-            stages.remove()
-            os.rmdir(place)
+            self._slots.give_back(place)
 
 
 class _Work:
