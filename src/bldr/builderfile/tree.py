@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+import time
+from hashlib import sha256
 
 from bldr.builderfile.places import STATE
 from bldr.errors import BuilderfileError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["DIRECTORY", "FILE", "FILE_NAME", "LINK", "OTHER", "PRODUCTS", "ROOT_MARK", "Tree", "find_root"]
 
@@ -72,12 +78,22 @@ class Tree:
         root: The absolute path of the workspace.
     """
 
-    __slots__ = ("_entries", "_real_root", "root")
+    __slots__ = ("_entries", "_real_root", "files_read", "root", "stamps")
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._real_root = os.path.realpath(root)
         self._entries: dict[str, dict[str, str]] = {}
+        self.stamps: dict[str, tuple[int, os.stat_result | None]] = {}
+        self.files_read: dict[str, tuple[int, os.stat_result, str]] = {}
+
+    @property
+    def listed(self) -> Mapping[str, Mapping[str, str]]:
+        """What was found so far, by folder; ``stamps`` tells when, and what stat(2) said before.
+
+        ``files_read`` tells it of Builderfiles, and the SHA-256 of what was read, by folder.
+        """
+        return self._entries
 
     def entries(self, folder: str) -> dict[str, str]:
         """Return what is in a folder: kinds by name, sorted; empty where there is no such folder.
@@ -91,6 +107,10 @@ class Tree:
         return known
 
     def _read(self, folder: str) -> dict[str, str]:
+        try:
+            self.stamps[folder] = time.time_ns(), os.stat(os.path.join(self.root, folder))
+        except (OSError, ValueError):
+            self.stamps[folder] = time.time_ns(), None
         try:
             with os.scandir(os.path.join(self.root, folder)) as found:
                 return {
@@ -188,8 +208,11 @@ class Tree:
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # a FIFO must not block
         fd = os.open(path, flags)
         with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
+            now, about = time.time_ns(), os.fstat(fd)
+            if not stat.S_ISREG(about.st_mode):
                 raise OSError(0, "it is not a regular file", path)
             from bldr.builderfile.source import LARGEST_FILE
 
-            return file.read(LARGEST_FILE + 1)
+            data = file.read(LARGEST_FILE + 1)
+        self.files_read[folder] = now, about, sha256(data).hexdigest()
+        return data

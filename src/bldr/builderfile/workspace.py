@@ -335,7 +335,7 @@ class _Lookup:
 
     def _can_use(self, declared: Declared, key: str, index: int, path: str, maker: Label) -> bool:
         label = declared.target.label
-        if maker in reachable(self.workspace.graph, declared.target.deps):
+        if maker in declared.target.deps or maker in reachable(self.workspace.graph, declared.target.deps):
             return True
         if maker == label:
             message, hint = f"{path!r} is an output of {label} itself", "a target cannot read what it makes"

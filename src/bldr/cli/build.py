@@ -7,8 +7,9 @@ import os
 import time
 
 from bldr.cli.account import Account
-from bldr.cli.cached import cache_directory
+from bldr.cli.cachedir import cache_directory
 from bldr.cli.diagnostics import complain_of, open_workspace
+from bldr.cli.glance import asked_of
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
 from bldr.cli.progress_of_builds import mode_of
@@ -212,6 +213,8 @@ def run_build(
         outcomes = build.run()
     finally:
         progress.close()
+    if account.verb == "build":
+        build.settle(asked_of(parsed, root), asked.workspace.tree)
     status = INTERRUPTED if stop.asked else FAILED if any(not one.succeeded for one in outcomes) else 0
     return BuildResult(
         root=root,

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(parsed.rest) > (2 if what == "why" else 1):
         raise UsageError(f"cache {what} does not take {parsed.rest[-1]!r}", hint="bldr help cache")
     refuse_without_backend()
-    from bldr.cli.cached import cache_directory
+    from bldr.cli.cachedir import cache_directory
     from bldr.store.cache import Cache
 
     with Cache(cache_directory(parsed.last("dir"))) as cache:

@@ -10,13 +10,14 @@ import os
 import select
 import stat
 
+from bldr.cli.cachedir import cache_directory
 from bldr.cli.messages import OutputClosedError, say
 from bldr.cli.run import Interrupts, waited
 from bldr.errors import CacheError, NotCacheableError
 from bldr.execution.caching import CachedCommand
 from bldr.execution.executor import HermeticExecutor
 from bldr.model.value import replace
-from bldr.store.cache import Cache, default_directory
+from bldr.store.cache import Cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,14 +31,9 @@ if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
     from bldr.sandbox.linux.launcher import Launcher
 
-__all__ = ["cache_directory", "run_cached"]
+__all__ = ["run_cached"]
 
 _FDS = {"stdout": 1, "stderr": 2}
-
-
-def cache_directory(text: str | None) -> str:
-    """Return the directory that an option names, or the usual one."""
-    return os.path.abspath(text) if text else default_directory(os.environ)
 
 
 def run_cached(

@@ -113,7 +113,7 @@ def _dispatch(arguments: list[str]) -> int:
 # The module of each verb; it is imported only when it is asked for.
 _MODULES = {
     "audit": "audit",
-    "build": "build",
+    "build": "glance",
     "cache": "cache",
     "clean": "clean",
     "completion": "completion",

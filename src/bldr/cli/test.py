@@ -16,7 +16,7 @@ from bldr.cli.build import (
     run_build,
     say_how,
 )
-from bldr.cli.cached import cache_directory
+from bldr.cli.cachedir import cache_directory
 from bldr.cli.messages import say
 from bldr.cli.options import UsageError, parse
 from bldr.cli.verbs_of_tests import TEST
@@ -33,11 +33,10 @@ from bldr.store.cache import Cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from bldr.builderfile.label import Label
-    from bldr.builderfile.workspace import Resolved
     from bldr.cli.account import Account
     from bldr.cli.options import Parsed
     from bldr.cli.resultfile import WholeFile
@@ -61,10 +60,10 @@ def _prepare(parsed: Parsed) -> Prepared:
     labels = tuple([label for label in asked.labels if asked.workspace.targets[label].target.type == "test"])
     if not labels and parsed.rest:
         raise UsageError("none of these targets is a test", hint="bldr query lists targets")
-    targets = _with_timeout(parsed, resolve(asked.workspace, labels), labels)
     anew = (TESTS,) if parsed.given("no-cache") else ()
-    asked = replace(asked, labels=labels, options=replace(asked.options, keep_going=True, anew=anew))
-    return Prepared(asked, graph_of(targets, labels, tests=True))
+    options = replace(asked.options, keep_going=True, anew=anew, test_timeout=_timeout(parsed))
+    graph = graph_of(resolve(asked.workspace, labels), labels, tests=True)
+    return Prepared(replace(asked, labels=labels, options=options), graph)
 
 
 def _perform(parsed: Parsed, prepared: Prepared, account: Account) -> int:
@@ -102,22 +101,11 @@ def _report_file(parsed: Parsed) -> AbstractContextManager[WholeFile | None]:
     return nullcontext() if path is None else WholeFile(path, "--junit", "the report")
 
 
-def _with_timeout(
-    parsed: Parsed, targets: Mapping[Label, Resolved], labels: Sequence[Label]
-) -> Mapping[Label, Resolved]:
+def _timeout(parsed: Parsed) -> float | None:
     from bldr.model.limits import parse_duration
 
     text = parsed.last("test-timeout")
-    if text is None:
-        return targets
-    seconds = parse_duration(text, what="--test-timeout")
-    found = dict(targets)
-    for label in labels:
-        target = found[label].target
-        if target.hermetic.timeout is None:
-            hermetic = replace(target.hermetic, timeout=seconds)
-            found[label] = replace(found[label], target=replace(target, hermetic=hermetic))
-    return found
+    return None if text is None else parse_duration(text, what="--test-timeout")
 
 
 def _tests(root: str, labels: Sequence[Label], outcomes: Sequence[Outcome]) -> list[Suite]:

@@ -8,13 +8,14 @@ from _bldr_launcher.scratch import create_base, remove_leftovers, remove_tree
 from bldr.engine.confining import command_of, policy_of
 from bldr.engine.drafts import Drafts
 from bldr.engine.files import Files
-from bldr.engine.outcome import Observer, Outcome, Status
+from bldr.engine.outcome import TESTS, Observer, Outcome, Status
 from bldr.engine.performing import Made, Performer, Running, unconfined
 from bldr.engine.scheduler import Scheduler, Stop, enough_memory
+from bldr.engine.settling import settle
 from bldr.engine.staleness import digest_of_names, why_stale
 from bldr.engine.state import Record, prepare_folder
 from bldr.model.toolchain import named
-from bldr.model.value import value
+from bldr.model.value import replace, value
 from bldr.store.messages import Digest
 from bldr.store.toolchains import identity_of
 
@@ -22,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from bldr.builderfile.tree import Tree
+    from bldr.builderfile.workspace import Resolved
     from bldr.engine.graph import Graph
     from bldr.engine.state import State
     from bldr.store.cache import Cache
@@ -40,12 +43,14 @@ class Options:
         keep_going: Whether what does not need a failed action is still built.
         hermetic: Whether there are sandboxes, but for targets that say that they want none.
         anew: Actions with these mnemonics run, whatever is known of them.
+        test_timeout: Seconds for tests whose target has no timeout; other actions of these targets have none.
     """
 
     jobs: int = 1
     keep_going: bool = False
     hermetic: bool = True
     anew: tuple[str, ...] = ()
+    test_timeout: float | None = None
 
 
 @value
@@ -100,6 +105,7 @@ class Build:
         self._outcomes: dict[int, Outcome] = {}
         self._made: dict[int, Made] = {}
         self._fatal: BaseException | None = None
+        self._is_toolchain_another = False
 
     def plan(self) -> list[Planned]:
         """Return what would be carried out, without doing it: stale actions, and those that need their outputs."""
@@ -153,6 +159,20 @@ class Build:
         self._check_toolchain()
         return self._all_outcomes()
 
+    def settle(self, asked: str, tree: Tree) -> None:
+        """After a run, write down what everything depends on, if the next build of the same has nothing to do.
+
+        Args:
+            asked: What was asked for.
+            tree: The folders that were listed for the graph.
+        """
+        if not self._options.hermetic or self._options.anew or self._is_toolchain_another:
+            return
+        if all(one.status == Status.UP_TO_DATE or number in self._made for number, one in self._outcomes.items()):
+            settled = settle(self._root, asked, self._graph, tree, self._files, self._toolchain)
+            if settled is not None:
+                settled.write(self._root)
+
     def _prepare(self) -> None:
         self._toolchain = identity_of(named(_TOOLCHAIN), self._cache.index, self._say)
         made = self._graph.makers
@@ -175,13 +195,22 @@ class Build:
         self._observer.started(action, reason)
         return False
 
+    def _target(self, number: int) -> Resolved:
+        """Return the target of an action, with the timeout that the action has."""
+        action = self._graph.actions[number]
+        resolved = self._graph.targets[action.target]
+        seconds = self._options.test_timeout
+        if action.mnemonic != TESTS or seconds is None or resolved.target.hermetic.timeout is not None:
+            return resolved
+        hermetic = replace(resolved.target.hermetic, timeout=seconds)
+        return replace(resolved, target=replace(resolved.target, hermetic=hermetic))
+
     def _is_confined(self, number: int) -> bool:
-        target = self._graph.targets[self._graph.actions[number].target]
-        return self._options.hermetic and target.target.hermetic.enabled
+        return self._options.hermetic and self._target(number).target.hermetic.enabled
 
     def _why_stale(self, number: int) -> str:
         action = self._graph.actions[number]
-        hermetic = self._graph.targets[action.target].target.hermetic
+        hermetic = self._target(number).target.hermetic
         if not self._is_confined(number):
             return "it runs without a sandbox, so that nobody knows what it depends on"
         if not hermetic.network.is_hermetic:
@@ -204,11 +233,11 @@ class Build:
 
     def _command(self, number: int) -> str:
         action = self._graph.actions[number]
-        return command_of(action, self._graph.targets[action.target].target.hermetic)
+        return command_of(action, self._target(number).target.hermetic)
 
     def _work(self, number: int) -> Made:
         """Carry an action out; called by the other threads."""
-        action, target = self._graph.actions[number], self._graph.targets[self._graph.actions[number].target]
+        action, target = self._graph.actions[number], self._target(number)
         reason = self._reasons[number]
         try:
             if not self._is_confined(number):
@@ -247,7 +276,7 @@ class Build:
     def _remember(self, number: int, made: Made, outputs: Mapping[str, str]) -> None:
         action, inputs = self._graph.actions[number], self._inputs[number]
         reads = inputs if made.reads is None else {path: text for path, text in inputs.items() if path in made.reads}
-        hermetic = self._graph.targets[action.target].target.hermetic
+        hermetic = self._target(number).target.hermetic
         self._made[number] = made
         self._state.remember(
             str(action),
@@ -261,6 +290,7 @@ class Build:
         ran = [number for number, made in self._made.items() if made.outcome.status == Status.BUILT]
         if not ran or identity_of(named(_TOOLCHAIN), self._cache.index, self._say) == self._toolchain:
             return
+        self._is_toolchain_another = True
         self._say("the toolchain changed meanwhile: what was built is not kept, and the next build does it again")
         self._state.forget([str(self._graph.actions[number]) for number in ran])
         for number in ran:

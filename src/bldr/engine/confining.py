@@ -12,6 +12,7 @@ from bldr.model.environment import EnvSet
 from bldr.model.limits import ResourceLimits
 from bldr.model.paths import PathSet
 from bldr.model.spec import SandboxSpecBuilder
+from bldr.model.toolchain import NONE, SYSTEM
 from bldr.model.value import replace
 from bldr.sandbox.resolve import resolve
 from bldr.store.inputroot import InputRoot, Shown
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from bldr.engine.action import Action
     from bldr.engine.stages import Stages
     from bldr.model.spec import SandboxSpec
+    from bldr.model.toolchain import Toolchain
     from bldr.store.inputroot import StatCache
 
-__all__ = ["Key", "command_of", "policy_of", "spec_of_action"]
+__all__ = ["Key", "command_of", "policy_of", "spec_of_action", "toolchains_there"]
 
 _TEMP = "/tmp"  # inside
 
@@ -47,7 +49,18 @@ def policy_of(hermetic: Hermetic) -> str:
     return repr((*sets, hermetic.timeout, limits, hermetic.process))
 
 
-def spec_of_action(action: Action, target: Resolved, root: str, stages: Mapping[str, str]) -> SandboxSpec:
+def toolchains_there() -> dict[str, Toolchain]:
+    """Return what this host has of each toolchain, by name."""
+    return {one.name: one.there(os.path.lexists) for one in (SYSTEM, NONE)}
+
+
+def spec_of_action(
+    action: Action,
+    target: Resolved,
+    root: str,
+    stages: Mapping[str, str],
+    toolchains: Mapping[str, Toolchain] | None = None,
+) -> SandboxSpec:
     """Return the spec of an action's sandbox.
 
     It shows the inputs of the action at their places in :data:`WORKSPACE`, its stages in place of the folders that it
@@ -58,12 +71,14 @@ def spec_of_action(action: Action, target: Resolved, root: str, stages: Mapping[
         target: Its target.
         root: The absolute path of the workspace.
         stages: The directory of the host for each folder that is written.
+        toolchains: From `toolchains_there`, where many specs are made.
 
     Raises:
         SpecError: Two of the paths overlap, or one cannot be used.
     """
     hermetic = target.target.hermetic
-    builder = SandboxSpecBuilder.create().carve().with_toolchain(hermetic.toolchain)
+    toolchain = (toolchains or {}).get(hermetic.toolchain, hermetic.toolchain)
+    builder = SandboxSpecBuilder.create().carve().with_toolchain(toolchain)
     builder.env_set(EnvSet.hermetic().without("HOME").without("TMPDIR")).default_home().temp(_TEMP)
     for path in action.inputs:
         plain = path.rstrip("/")

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from bldr.builderfile.graph import reachable
 from bldr.builderfile.places import STATE, within
 from bldr.engine.action import INTERMEDIATE
-from bldr.engine.handlers import handler_for
+from bldr.engine.handlers import handler_for, language_of
 from bldr.errors import EngineError
 from bldr.model.value import replace, value
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bldr.builderfile.label import Label
     from bldr.builderfile.workspace import Resolved
     from bldr.engine.action import Action
-    from bldr.engine.handlers import Provided
+    from bldr.engine.handlers import Language, Provided
 
 __all__ = ["Graph", "graph_of"]
 
@@ -66,12 +66,13 @@ def graph_of(targets: Mapping[Label, Resolved], wanted: Iterable[Label], *, test
     wanted = tuple(wanted)
     needed = reachable({label: found.target.deps for label, found in targets.items()}, wanted)
     chosen = {label: targets[label] for label in _deps_first(targets, needed)}
-    provided = _provided(chosen)
+    handlers = _handlers(chosen)
+    provided = _provided(chosen, handlers)
     testing = frozenset(wanted) if tests else frozenset()
     actions: list[Action] = []
     optional: list[tuple[str, ...]] = []
     for label, found in chosen.items():
-        handler = handler_for(found)
+        handler = handlers[label]
         own = [*handler.actions(found, provided[label][1])]
         missing = set(found.outputs) - {output for action in own for output in action.outputs}
         if missing and own:
@@ -81,6 +82,17 @@ def graph_of(targets: Mapping[Label, Resolved], wanted: Iterable[Label], *, test
         actions += _completed(found, own)
         optional += [()] * (len(own) - 1) + [_kept(found)] if own else []
     return _ordered(actions, optional, chosen)
+
+
+def _handlers(chosen: Mapping[Label, Resolved]) -> dict[Label, Language]:
+    known: dict[str, Language] = {}
+    found: dict[Label, Language] = {}
+    for label, target in chosen.items():
+        language = language_of(target)
+        if language not in known:
+            known[language] = handler_for(target)
+        found[label] = known[language]
+    return found
 
 
 def _kept(found: Resolved) -> tuple[str, ...]:
@@ -122,16 +134,23 @@ def _deps_first(targets: Mapping[Label, Resolved], needed: set[Label]) -> list[L
     return found
 
 
-def _provided(chosen: Mapping[Label, Resolved]) -> dict[Label, tuple[Provided, tuple[Provided, ...]]]:
-    """Return for each target what it provides and what all that it needs provides, each before what it needs itself."""
+def _provided(
+    chosen: Mapping[Label, Resolved], handlers: Mapping[Label, Language]
+) -> dict[Label, tuple[Provided, tuple[Provided, ...]]]:
+    """Return for each target what it provides and what all that it needs provides, each before what it needs itself.
+
+    What a command has needed to make its outputs is not needed by who uses these, so that the way ends there: otherwise
+    each target of a chain would see all that lie below it.
+    """
     rank = {label: number for number, label in enumerate(chosen)}
-    below: dict[Label, frozenset[Label]] = {}
+    passed_on: dict[Label, frozenset[Label]] = {}
     found: dict[Label, tuple[Provided, tuple[Provided, ...]]] = {}
     for label, target in chosen.items():
         deps = target.target.deps
-        below[label] = frozenset(deps).union(*[below[dep] for dep in deps])
-        needs = tuple([found[dep][0] for dep in sorted(below[label], key=rank.__getitem__, reverse=True)])
-        found[label] = (handler_for(target).provides(target, needs), needs)
+        below = frozenset(deps).union(*[passed_on[dep] for dep in deps])
+        passed_on[label] = frozenset() if target.target.command else below
+        needs = tuple([found[dep][0] for dep in sorted(below, key=rank.__getitem__, reverse=True)])
+        found[label] = (handlers[label].provides(target, needs), needs)
     return found
 
 

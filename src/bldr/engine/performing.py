@@ -7,10 +7,11 @@ import os
 import time
 
 from bldr.engine.action import WORKSPACE
-from bldr.engine.confining import Key, spec_of_action
+from bldr.engine.confining import Key, spec_of_action, toolchains_there
 from bldr.engine.depfile import read_paths
 from bldr.engine.outcome import Outcome, Status
 from bldr.engine.publishing import keep, publish, restore, taken
+from bldr.engine.slots import Slots
 from bldr.engine.stages import Stages
 from bldr.errors import ActionError, BldrError, CacheError, EngineError, NotCacheableError, SandboxError
 from bldr.execution.caching import never_cached, receipt_of, sentence_of, why_not_kept
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bldr.engine.drafts import Drafts
     from bldr.engine.files import Content, Files
     from bldr.model.spec import SandboxSpec
+    from bldr.model.toolchain import Toolchain
     from bldr.sandbox.resolved import ResolvedSpec
     from bldr.store.cache import Cache, Kept
 
@@ -115,8 +117,9 @@ class Performer:
         self, root: str, base: str, cache: Cache, files: Files, toolchain: str, running: Running, drafts: Drafts
     ) -> None:
         self._root = root
-        self._base = base
+        self._slots = Slots(base)
         self._drafts = drafts
+        self._toolchains = toolchains_there()
         self._cache = cache
         self._files = files
         self._toolchain = toolchain
@@ -148,10 +151,10 @@ class Performer:
             SandboxError: No sandbox can be made here.
         """
         work = _Work(
-            self._root, self._cache, self._files, self._running, self._drafts, action, target, optional, reason, inputs
-        )
-        place = f"{self._base}/{number}"
-        os.mkdir(place, 0o700)
+            self._root, self._cache, self._files, self._running, self._drafts, action, target, optional, reason, inputs,
+            self._toolchains,
+        )  # fmt: skip
+        place = self._slots.take(number)
         stages = Stages(place, self._root, action)
         try:
             return work.perform(stages, self._toolchain, anew=anew)
@@ -163,8 +166,7 @@ class Performer:
             what = f" {error.filename!r}" if error.filename else ""
             return work.failed(f"{error.strerror or error}{what}")
         finally:
-            stages.remove()
-            os.rmdir(place)
+            self._slots.give_back(place)
 
 
 class _Work:
@@ -182,6 +184,7 @@ class _Work:
         optional: tuple[str, ...],
         reason: str,
         inputs: Mapping[str, str],
+        toolchains: Mapping[str, Toolchain],
     ) -> None:
         self._root = root
         self._cache = cache
@@ -193,6 +196,7 @@ class _Work:
         self._reason = reason
         self._inputs = inputs
         self._drafts = drafts
+        self._toolchains = toolchains
         self._changed = ""
         self._began = time.monotonic()
         self._spec: SandboxSpec | None = None
@@ -206,7 +210,7 @@ class _Work:
         """Take its result from the cache, or run it and keep what came of it."""
         timeout = self._target.target.hermetic.timeout
         stages.make()
-        self._spec = spec = spec_of_action(self._action, self._target, self._root, stages.places)
+        self._spec = spec = spec_of_action(self._action, self._target, self._root, stages.places, self._toolchains)
         key = Key(
             self._action,
             spec,

@@ -46,7 +46,7 @@ class Stages:
     """The stages of one execution of an action, in a directory of their own.
 
     Args:
-        base: An empty directory.
+        base: A directory with nothing but empty directories of earlier stages.
         root: The absolute path of the workspace.
         action: The action.
     """
@@ -63,7 +63,7 @@ class Stages:
             OSError: There is no space.
         """
         for place in self.places.values():
-            os.mkdir(place, 0o755)
+            os.makedirs(place, 0o755, exist_ok=True)
         for output in (*self._action.outputs, self._action.depfile):
             folder = output[:-1] if output.endswith("/") else output.rpartition("/")[0]
             if output:

@@ -16,6 +16,7 @@ import os
 from zlib import crc32
 
 from bldr.builderfile.places import STATE
+from bldr.engine.settled import forget as forget_settled
 from bldr.model.value import value
 
 TYPE_CHECKING = False
@@ -78,6 +79,7 @@ class State:
     """
 
     def __init__(self, root: str) -> None:
+        self._root = root
         self._path = os.path.join(prepare_folder(root), _FILE)
         self._head = _head(root)
         self._lines: dict[str, bytes] = {}
@@ -194,6 +196,7 @@ class State:
 
     def _append(self, line: bytes) -> None:
         if self._file < 0:
+            forget_settled(self._root)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         data = _sealed(line)
         try:

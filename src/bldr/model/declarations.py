@@ -26,6 +26,7 @@ __all__ = [
     "sort_key",
 ]
 
+_set = object.__setattr__
 
 _NOTHING = PathSet.empty()
 
@@ -54,9 +55,17 @@ class Declaration:
 
     role: str
     at: str
-    host: str = ""
-    optional: bool = False
-    origin: str = ""
+    host: str
+    optional: bool
+    origin: str
+
+    # There is one for each input and each path of a toolchain: written out, it takes a third of the time.
+    def __init__(self, role: str, at: str, host: str = "", optional: bool = False, origin: str = "") -> None:  # noqa: FBT001, FBT002
+        _set(self, "role", role)
+        _set(self, "at", at)
+        _set(self, "host", host)
+        _set(self, "optional", optional)
+        _set(self, "origin", origin)
 
     def __str__(self) -> str:
         shown = "" if self.host in ("", self.at) else f" (from {self.host!r})"

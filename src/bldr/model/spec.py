@@ -26,7 +26,7 @@ from bldr.model.network import NetworkPolicy
 from bldr.model.paths import PathSet, components, is_within, join, normalize, parent
 from bldr.model.process import ProcessPolicy
 from bldr.model.receipt import guarantees_named
-from bldr.model.toolchain import named
+from bldr.model.toolchain import NONE, named
 from bldr.model.value import value
 
 TYPE_CHECKING = False
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from bldr.model.limits import Size
     from bldr.model.paths import AnyPath
+    from bldr.model.toolchain import Toolchain
 
 __all__ = ["Access", "Declaration", "HermeticSpecBuilder", "Role", "SandboxSpec", "SandboxSpecBuilder"]
 
@@ -191,7 +192,7 @@ class SandboxSpecBuilder:
         self._plain: list[str] = []
         self._carves = False
         self._has_home = False
-        self._toolchain = "none"
+        self._toolchain = NONE
         self._variables: dict[str, str] = {}
         self._network = NetworkPolicy.hermetic()
         self._limits = ResourceLimits.hermetic()
@@ -279,9 +280,9 @@ class SandboxSpecBuilder:
         self._carves = True
         return self
 
-    def with_toolchain(self, name: str) -> SandboxSpecBuilder:
-        """Add the inputs of a toolchain, ``system`` or ``none``, in place of an earlier one."""
-        self._toolchain = named(name).name
+    def with_toolchain(self, toolchain: str | Toolchain) -> SandboxSpecBuilder:
+        """Add the inputs of a toolchain, ``system`` or ``none`` or a part of one, in place of an earlier one."""
+        self._toolchain = named(toolchain) if isinstance(toolchain, str) else toolchain
         return self
 
     def with_network(self, policy: NetworkPolicy) -> SandboxSpecBuilder:
@@ -402,7 +403,7 @@ class SandboxSpecBuilder:
             environment=EnvSet(variables),
             limits=self._limits_with_tmp_size(),
             process=self._process,
-            toolchain=self._toolchain,
+            toolchain=self._toolchain.name,
             hostname=self._hostname,
             uid=self._uid,
             allow_degraded=frozenset(self._allow_degraded),
@@ -458,7 +459,7 @@ class SandboxSpecBuilder:
                     refuse_overlaps(declared, inputs=read, outputs=outputs, temps=temps, overlays=layered)
         if self._carves and not inputs.isdisjoint(overlays):
             inputs, overlays = innermost(declared, inputs, overlays)
-        toolchain = named(self._toolchain)
+        toolchain = self._toolchain
         rest = overlays if not self._carves else overlays | taken
         inputs |= PathSet.of(toolchain.paths) - PathSet.of(toolchain.holes) - overlays
         if self._carves:

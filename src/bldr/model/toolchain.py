@@ -10,6 +10,10 @@ from __future__ import annotations
 from bldr.errors import SpecError
 from bldr.model.value import value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["NONE", "SYSTEM", "Toolchain", "named"]
 
 
@@ -31,6 +35,14 @@ class Toolchain:
         from bldr.model.paths import is_within
 
         return any(is_within(path, one) for one in self.paths) and not any(is_within(path, one) for one in self.holes)
+
+    def there(self, exists: Callable[[str], bool]) -> Toolchain:
+        """Return the same toolchain without the paths that a host lacks, which are most of them.
+
+        Args:
+            exists: Says whether there is something at a path; a link that leads nowhere counts.
+        """
+        return Toolchain(self.name, tuple([path for path in self.paths if exists(path)]), self.holes)
 
 
 # On a merged /usr the first ones are symbolic links, otherwise directories.

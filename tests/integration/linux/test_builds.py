@@ -52,6 +52,39 @@ def site(tmp_path: Path, bldr: Run, known_toolchain: Path) -> Site:
 COPY = 'target("copy") { type: custom; sources: ["in"]; command: "cat in > out/copy"; output: "out/copy"; }\n'
 
 
+def test_what_a_source_that_is_a_link_leads_to_counts(site: Site) -> None:
+    site.write("real", "one\n")
+    os.symlink("real", site.root / "in")
+    site.write("Builderfile", COPY)
+    site.build()
+
+    site.write("real", "two\n")
+
+    assert "//:copy run its command: in changed" in site.build("--explain")
+    assert site.read("out/copy") == "two\n"
+
+
+def test_nothing_to_do_is_seen_at_a_glance_and_everything_else_is_not(site: Site) -> None:
+    site.write("in", "one\n")
+    site.write("Builderfile", COPY)
+    site.build()
+    left = site.root / ".builder" / "settled"
+
+    assert site.build() == "bldr: 1 up to date\n"
+    assert site.build("-q") == ""
+    assert site.build(":copy") == "bldr: 1 up to date\n"
+    assert left.exists()
+    site.write("in", "two\n")
+    assert "1 built" in site.build()
+    assert site.read("out/copy") == "two\n"
+    assert site.build() == "bldr: 1 up to date\n"
+    site.build("--no-hermetic")
+    assert "1 from the cache" in site.build()
+    (site.root / "out" / "copy").unlink()
+    assert "1 from the cache" in site.build()
+    assert "--jobs" in site.build("--jobs", "none", status=2)
+
+
 def test_outputs_beside_inputs_see_what_is_declared_and_nothing_else(site: Site) -> None:
     site.write("lib/parser.y", "grammar\n")
     site.write("lib/secret", "secret\n")

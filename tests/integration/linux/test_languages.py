@@ -236,6 +236,17 @@ def test_a_test_that_takes_too_long_is_ended(bench: Bench) -> None:
     assert bench.read(".builder/tests/t~/log") == "begun\n"
 
 
+def test_a_timeout_of_tests_is_none_of_what_they_are_made_of(bench: Bench) -> None:
+    bench.write("Builderfile", 'target("t") { type: test; sources: ["t.c"]; }')
+    bench.write("t.c", "int main(void) { return 0; }\n")
+    bench.test()
+
+    told = bench.test("--test-timeout", "1h", "--explain")
+
+    assert ran(told) == {"//:t test"}
+    assert "//:t test: its confinement changed" in told
+
+
 def test_what_cannot_be_built_is_not_run_and_others_are(bench: Bench) -> None:
     bench.write(
         "Builderfile",

@@ -38,8 +38,34 @@ def test_an_action_stands_behind_those_that_it_needs(tmp_path: os.PathLike[str])
     found = graph(tmp_path, CHAIN, ":last")
 
     assert names(found) == ["//:first", "//:middle", "//:last"]
-    assert found.needs[1:] == ((0,), (0, 1))
+    assert found.needs == ((), (0,), (1,))
     assert found.urgency() == [3, 2, 1]
+
+
+def test_a_command_sees_the_outputs_of_what_it_needs_and_not_what_these_were_made_from(
+    tmp_path: os.PathLike[str],
+) -> None:
+    found = graph(tmp_path, CHAIN, ":last")
+
+    assert [action.inputs for action in found.actions] == [(), ("a",), ("b",)]
+
+
+def test_a_command_sees_what_libraries_that_it_needs_need_themselves(tmp_path: os.PathLike[str]) -> None:
+    for name in ("low", "high"):
+        with open(os.path.join(tmp_path, f"{name}.c"), "w", encoding="utf-8") as file:
+            file.write(f"int {name};\n")
+    found = graph(
+        tmp_path,
+        """
+        target("made") { type: custom; command: "echo > made.h"; output: "made.h"; }
+        target("low") { type: library; language: c; sources: ["low.c"]; deps: [":made"]; }
+        target("high") { type: library; language: c; sources: ["high.c"]; deps: [":low"]; }
+        target("use") { type: custom; deps: [":high"]; command: "ls > list"; output: "list"; }
+        """,
+        ":use",
+    )
+
+    assert set(found.actions[-1].inputs) == {"bin/libhigh.a", "bin/liblow.a", "made.h"}
 
 
 def test_what_is_not_wanted_is_left_out(tmp_path: os.PathLike[str]) -> None:

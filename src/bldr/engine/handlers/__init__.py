@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
             Args:
                 target: The target.
-                needs: What everything that it needs provides, directly or not: each before what it needs itself, which
-                    is the order in which linkers want archives.
+                needs: What everything that it needs provides, directly or through targets without a command of their
+                    own: each before what it needs itself, which is the order in which linkers want archives.
             """
 
         def actions(self, target: Resolved, needs: Sequence[Provided]) -> Sequence[Action]:
@@ -58,6 +58,8 @@ __all__ = [
     "Provided",
     "handler_for",
     "intermediate",
+    "is_built_in",
+    "language_of",
 ]
 
 API = 1
@@ -92,6 +94,16 @@ class Provided:
     runtime: tuple[str, ...] = ()
 
 
+def language_of(target: Resolved) -> str:
+    """Return the language whose handler a target has; empty where it has a command of its own."""
+    return "" if target.target.command else target.language
+
+
+def is_built_in(target: Resolved) -> bool:
+    """Say whether the handler of a target is one of bldr, which changes with the version of bldr only."""
+    return language_of(target) in _BUILT_IN
+
+
 def handler_for(target: Resolved) -> Language:
     """Return the handler of a target: that of its language, or the one for commands where it has one of its own.
 
@@ -99,7 +111,7 @@ def handler_for(target: Resolved) -> Language:
         BuilderfileError: There is none for its language.
         EngineError: Another package brings one that cannot be used.
     """
-    language = "" if target.target.command else target.language
+    language = language_of(target)
     if language in _BUILT_IN:
         from importlib import import_module
 

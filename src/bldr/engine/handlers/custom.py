@@ -29,7 +29,7 @@ class _Custom:
         )
 
     def actions(self, target: Resolved, needs: Sequence[Provided]) -> Sequence[Action]:
-        """The command, with everything in sight that the targets that it needs provide."""
+        """The command, with the outputs and headers in sight of what it needs; not what other commands have needed."""
         return () if target.target.type == TEST else (_action(target, needs, "run its command", "Custom"),)
 
     def tests(self, target: Resolved, needs: Sequence[Provided]) -> Sequence[Action]:
