@@ -227,6 +227,30 @@ def test_a_folder_that_nobody_may_write_is_replaced_like_any_other(site: Site) -
     (site.root / "d" / "e").chmod(0o755)
 
 
+def test_empty_folders_and_modes_of_folders_are_content(site: Site, bldr: Run) -> None:  # noqa: F811
+    text = (
+        'target("t") { type: custom; output: "d/"; command: "touch d/f; mkdir d/e; mkdir -m 750 d/MODE"; }\n'
+        'target("u") { type: custom; deps: [":t"]; output: "out/l"; command: "find d -printf \'%p %m \' > out/l"; }\n'
+    )
+    wanted: dict[str, str] = {}
+    for name in ("a", "b", "a"):
+        site.write("Builderfile", text.replace("MODE", name))
+        site.build()
+
+        assert sorted(os.listdir(site.root / "d")) == sorted([name, "e", "f"])
+        assert (site.root / "d" / name).stat().st_mode & 0o777 == 0o750
+        assert f"d/{name} 750" in site.read("out/l")
+        assert wanted.setdefault(name, site.read("out/l")) == site.read("out/l")
+        assert site.build() == "bldr: 2 up to date\n"
+    (site.root / "d" / "e").rmdir()
+    assert "d/e/ is missing" in site.build("--explain")
+    (site.root / "d" / "a").chmod(0o700)
+    assert "d/a/ was changed by somebody else" in site.build("--explain")
+    assert (site.root / "d" / "a").stat().st_mode & 0o777 == 0o750
+    assert bldr("clean", cwd=site.root).stderr == b"bldr: 2 files removed\n"
+    assert sorted(os.listdir(site.root)) == [".builder", "Builderfile"]
+
+
 def test_times_decide_nothing(site: Site) -> None:  # noqa: F811
     """The clock goes back, files come from other machines, and somebody restores a time: content counts."""
     source, product = site.root / "in", site.root / "out" / "copy"
