@@ -8,6 +8,7 @@ upon what it left, and has to make exactly what belongs there.
 from __future__ import annotations
 
 import errno
+import importlib
 import itertools
 import json
 import os
@@ -22,14 +23,8 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE.parents[1])]
 
-from bldr.builderfile.workspace import load, resolve  # noqa: E402
-from bldr.engine import build as engine  # noqa: E402
-from bldr.engine.graph import graph_of  # noqa: E402
-from bldr.engine.lock import WorkspaceLock  # noqa: E402
-from bldr.engine.outcome import Status  # noqa: E402
-from bldr.engine.state import State  # noqa: E402
-from bldr.errors import BldrError  # noqa: E402
-from bldr.store.cache import Cache  # noqa: E402
+from bldr.cli.main import main as run  # noqa: E402
+from bldr.store import toolchains  # noqa: E402
 from tests.processes import descendants, ends, until  # noqa: E402
 
 CALLS = ("replace", "rename", "link", "unlink", "rmdir", "mkdir", "write", "open", "truncate", "fsync")
@@ -155,17 +150,6 @@ class Fault:
         return wrapper
 
 
-def build(root: str, cache_directory: str, fault: Fault, tell: Callable[[], object]) -> dict[str, list[str]]:
-    """Build everything; returns what became of each action, and ``failed: why`` for those that failed."""
-    fault.set(tell)
-    workspace = load(root)
-    labels = list(workspace.targets)
-    with WorkspaceLock(root), Cache(cache_directory) as cache, State(root) as state:
-        graph = graph_of(resolve(workspace, labels), labels)
-        outcomes = engine.Build(root, graph, cache, state, engine.Options(jobs=2)).run()
-    return {"actions": [f"failed: {one.problem}" if one.status == Status.FAILED else one.status for one in outcomes]}
-
-
 class Theatre:
     """A workspace, its cache, and the forks that build in it."""
 
@@ -177,6 +161,7 @@ class Theatre:
         os.environ["TMPDIR"] = str(self.scratch)
         self.workspace = Workspace(directory / "ws", self.chance)
         self.said = directory / "said"
+        self.told = directory / "told"
         self.struck = directory / "struck"
         for _ in range(2):
             self.workspace.edit()
@@ -201,19 +186,18 @@ class Theatre:
 
     def _perform(self, fault: Fault) -> None:
         """Build, write down what came of it, and end."""
-        code = 70
-        said: dict[str, Any] = {}
+        code, error = 70, ""
+        with open(self.told, "wb") as file:
+            os.dup2(file.fileno(), 2)
+        os.chdir(self.workspace.root)
+        fault.set(self.struck.touch)
         try:
-            said = build(str(self.workspace.root), str(self.cache), fault, self.struck.touch)
-            code = 0 if all(one in Status.SUCCEEDED for one in said["actions"]) else 1
-        except (BldrError, OSError) as error:
-            said, code = {"error": str(error)}, 1
-        except BaseException as error:  # noqa: BLE001  # whatever it is, it is the finding
-            said = {"error": f"{type(error).__name__}: {error}"}
+            code = run(["build", "-j2", f"--cache-dir={self.cache}"])
+        except BaseException as caught:  # noqa: BLE001  # whatever it is, it is the finding
+            error = f"{type(caught).__name__}: {caught}"
         fault.which = 0
-        told = self.said.with_suffix(".part")  # a signal that comes now must find either what it says, or nothing
-        told.write_text(json.dumps({**said, "counts": fault.counts}), "ascii")
-        told.rename(self.said)
+        said = {"error": error, "told": self.told.read_text("utf-8").splitlines(), "counts": fault.counts}
+        self.said.write_text(json.dumps(said), "ascii")
         os._exit(code)
 
     def play(self, name: str, fault: Fault, *, kill_after: float | None = None) -> None:
@@ -249,7 +233,8 @@ class Theatre:
 
 def main(directory: str, seed: int, kills: int, errors: int) -> None:
     # Half of the time of such a build is spent on finding out that the toolchain is the same as before.
-    engine.identity_of = lambda *_arguments: "the same"  # type: ignore[attr-defined]  # it is imported there
+    toolchains.identity_of = lambda *_arguments: "the same"
+    importlib.import_module("bldr.cli.build")  # once, and not in each fork
     theatre = Theatre(Path(directory), seed)
     for number in range(kills):
         if number % 3:

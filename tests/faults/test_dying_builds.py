@@ -13,7 +13,7 @@ import pytest
 pytestmark = [pytest.mark.needs("user-namespaces"), pytest.mark.slow]
 
 PROGRAM = Path(__file__).with_name("dying_builds.py")
-STATE = {".gitignore", "lock", "staging", "state"}
+STATE = {".gitignore", "lock", "settled", "staging", "state", "targets.json"}
 KILLS, ERRORS = 80, 16
 
 
@@ -32,9 +32,11 @@ def play(directory: Path, seed: int, kills: int, errors: int) -> None:
         kinds = ("halves", "lost", "wrong", "staging", "scratch")
         assert {kind: record[kind] for kind in kinds} == {kind: [] for kind in kinds}, record
         assert record["calm"], record
-        assert set(record["state"]) == STATE, record
-        assert record["first"]["status"] in (0, 1, -signal.SIGKILL), record
-        assert record["first"]["status"] != 1 or "error" in record["first"] or "failed: " in str(record["first"])
+        assert set(record["state"]) <= STATE, record
+        assert record["first"]["status"] in (0, 1, 125, -signal.SIGKILL), record
+        assert record["first"].get("error", "") == record["again"]["error"] == "", record
+        assert record["first"]["status"] <= 0 or record["first"]["told"], record
+        assert "internal error" not in str(record), record
     assert sum(record["struck"] for record in records) > 0.6 * len(records)
 
 

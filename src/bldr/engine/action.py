@@ -35,9 +35,10 @@ class Action:
         outputs: The files, or folders with a ``/`` behind, that it has to write. Their parent folders exist when it
             starts, and are empty but for inputs; nothing else that it writes there is kept.
         env: Further variables, by name; those of the target's ``hermetic`` block win.
-        depfile: A file that it writes in the syntax of make, and that names what it has read of its inputs: as long as
-            nothing of that changes and no input is added or removed, it is up to date. Empty when there is none; then
-            every input counts. It lies in the parent folder of an output, and is not kept.
+        depfile: A file that it writes in the syntax of make, and that names the headers among its inputs that it has
+            read: as long as none of these and no other input but headers changes, and no input is added or removed, it
+            is up to date. Empty when there is none; then every input counts. It lies in the parent folder of an output,
+            and is not kept.
         reports: Those of the outputs that are put in place also when the command fails, if it has written them: what a
             test says of its cases.
         mnemonic: One word for what kind of action it is: ``Compile``.

@@ -35,8 +35,9 @@ def clean(root: str, state: State) -> int:
     Raises:
         OSError: Something cannot be removed. What was removed stays so, and is forgotten the next time.
     """
-    paths = made_paths(root, state)
-    folders = set()
+    made = made_paths(root, state)
+    paths = [path for path in made if not path.endswith("/")]
+    folders = {path.rstrip("/") for path in made if path.endswith("/")}
     for path in paths:
         place = os.path.join(root, path)
         if os.path.isdir(place) and not os.path.islink(place):

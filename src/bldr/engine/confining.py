@@ -168,12 +168,12 @@ class Key:
 
         Args:
             root: The absolute path of the workspace.
-            inputs: What each file held, as `Files` tells it; links in folders are left out of account.
+            inputs: What each file held, as `Files` tells it; links and folders are left out of account.
         """
         held = {path: told(digest.hash, mode) for path, digest, mode in self._root.files()}
         wanted = {}
         for path, text in inputs.items():
-            if not text.startswith("-> "):
+            if not text.startswith("-> ") and not path.endswith("/"):
                 place = os.path.join(root, path)
                 wanted[place if place in held else os.path.realpath(place)] = text
         return held == wanted

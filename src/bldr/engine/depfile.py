@@ -1,4 +1,8 @@
-"""Files in the syntax of make that compilers write: what they have read. Pure."""
+"""Files in the syntax of make that compilers write: what they have read. Pure.
+
+Such a file names what was included, and nothing else: not what an assembler puts in by ``.incbin``, and not a compiler
+that is an input, too. So it says something of headers only; every other input counts, but for what only linkers read.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,27 @@ import posixpath
 
 from bldr.engine.action import WORKSPACE
 
-__all__ = ["read_paths"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["counted", "named_paths"]
+
+_INCLUDED = (
+    *(".h", ".hh", ".hpp", ".hxx", ".h++", ".H", ".inc", ".inl", ".ipp", ".tpp", ".tcc", ".ixx", ".def", ".tab"),
+    *(".c", ".cc", ".cpp", ".cxx", ".c++", ".C"),
+)
+_LINKED = (".a", ".o")
+_TOOLCHAIN = ("/usr/", "/lib/", "/lib32/", "/lib64/", "/bin/", "/sbin/", "/etc/")
+_NO_TOOLCHAIN = "/usr/local/"
 
 
-def read_paths(text: str) -> frozenset[str]:
-    r"""Return the paths of the workspace that a depfile names, relative to it.
+def named_paths(text: str) -> frozenset[str]:
+    r"""Return the paths that a depfile names, those of the workspace relative to it, without those of the toolchain.
 
     Example:
-        >>> sorted(read_paths("a.o: a.c /workspace/lib/b.h \\\n /usr/include/stdio.h\n"))
-        ['a.c', 'lib/b.h']
+        >>> sorted(named_paths("a.o: a.c /workspace/lib/b.h \\\n /usr/include/stdio.h /opt/c.h\n"))
+        ['/opt/c.h', 'a.c', 'lib/b.h']
     """
     found = set()
     for words in _rules(text):
@@ -26,9 +42,28 @@ def read_paths(text: str) -> frozenset[str]:
                 path = posixpath.normpath(word)
                 if path.startswith(f"{WORKSPACE}/"):
                     path = path[len(WORKSPACE) + 1 :]
-                if not path.startswith(("/", "../")):
+                if not path.startswith(_TOOLCHAIN) or path.startswith(_NO_TOOLCHAIN):
                     found.add(path)
     return frozenset(found)
+
+
+def counted(named: Iterable[str], inputs: Iterable[str]) -> frozenset[str]:
+    """Return the inputs whose content counts.
+
+    A name that is no input is another one for something that is: a link has been followed. Then all of them count.
+
+    Args:
+        named: What the depfile names.
+        inputs: The files that the action could read.
+
+    Example:
+        >>> sorted(counted(["a.c", "b.h"], ["a.c", "b.h", "c.h", "d.bin"]))
+        ['a.c', 'b.h', 'd.bin']
+    """
+    every, told = frozenset(inputs), frozenset(named)
+    if not told <= every:
+        return every
+    return told | {path for path in every if not path.endswith((*_INCLUDED, *_LINKED))}
 
 
 def _rules(text: str) -> list[list[str]]:

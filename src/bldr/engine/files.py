@@ -2,7 +2,8 @@
 
 What a path holds is a mapping of files to short texts. For a file that is its SHA-256 in hexadecimal, with its
 permission bits where they are not 0644; a link in a folder is ``-> `` and its target. A folder is the files and links
-in it; a link that is named itself is followed. What does not exist holds nothing.
+in it, and the folders in it that are empty or whose bits are not 0755, with a ``/`` behind. A link that is named itself
+is followed. What does not exist holds nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Files", "Look", "content_of", "told"]
 
-_PLAIN = 0o644
+_PLAIN, _USUAL = 0o644, 0o755
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -76,12 +77,14 @@ class Look:
         stack = [(place, path)]
         while stack:
             folder, name = stack.pop()
+            is_empty = True
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         inner = f"{name}/{entry.name}" if name not in ("", ".") else entry.name
                         if inner == STATE:
                             continue
+                        is_empty = False
                         if entry.is_symlink():
                             self.found[inner] = f"-> {os.readlink(entry.path)}"
                         elif entry.is_dir(follow_symlinks=False):
@@ -93,6 +96,10 @@ class Look:
                             self.found[inner] = "special"
             except OSError:
                 self.found[name] = "unreadable"
+                continue
+            bits = stat.S_IMODE(self.folders[name].st_mode)
+            if (bits != _USUAL or is_empty) and not (is_empty and name == path):
+                self.found[f"{name}/"] = f"folder:{bits:o}"
 
 
 class Files:

@@ -8,7 +8,7 @@ import time
 
 from bldr.engine.action import WORKSPACE
 from bldr.engine.confining import Key, spec_of_action, toolchains_there
-from bldr.engine.depfile import read_paths
+from bldr.engine.depfile import counted, named_paths
 from bldr.engine.outcome import Outcome, Status
 from bldr.engine.publishing import keep, publish, restore, taken
 from bldr.engine.slots import Slots
@@ -23,7 +23,7 @@ from bldr.store.messages import ActionResult, Metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Protocol
 
     from bldr.builderfile.workspace import Resolved
@@ -235,17 +235,17 @@ class _Work:
         except ActionError as error:
             self._keep_reports(stages)
             return self.failed(error.message, error.hint, result)
-        reads = self._reads(stages)
+        named = self._named(stages)
         written = self._taken(stages, result)
         if isinstance(written, Made):
             return written
         if not key.is_unchanged():
             note = self._changed = "an input changed while it ran"
         else:
-            note = uncached or why_not_kept(result) or self._keep(key, stages, result, reads)
+            note = uncached or why_not_kept(result) or self._keep(key, stages, result, named)
         publish(self._root, stages, written, self._files, self._drafts)
         outcome = self._outcome(Status.BUILT, note=self._changed or note, result=result)
-        return Made(outcome, None if self._changed else _flat(written), reads)
+        return Made(outcome, None if self._changed else _flat(written), self._counted(named))
 
     def _keep_reports(self, stages: Stages) -> None:
         """Put reports in place although the action failed."""
@@ -286,8 +286,8 @@ class _Work:
             action=kept.action.hash,
             cached=True,
         )
-        reads = kept.about.get("reads")
-        told = frozenset(map(str, reads)) if isinstance(reads, list) else None
+        named = kept.about.get("named")
+        told = self._counted(map(str, named)) if isinstance(named, list) else None
         outcome = self._outcome(Status.CACHED, note=self._changed, result=result)
         return Made(outcome, None if self._changed else _flat(written), told)
 
@@ -307,16 +307,20 @@ class _Work:
             finally:
                 self._running.remove(session)
 
-    def _reads(self, stages: Stages) -> frozenset[str] | None:
+    def _named(self, stages: Stages) -> frozenset[str] | None:
+        """Return what the depfile names, if there is one."""
         if not self._action.depfile:
             return None
         try:
             with open(stages.place_of(self._action.depfile), encoding="utf-8", errors="surrogateescape") as file:
-                return read_paths(file.read())
+                return named_paths(file.read())
         except OSError:
             return None  # it did not write one, so that everything counts
 
-    def _keep(self, key: Key, stages: Stages, result: ExecutionResult, reads: frozenset[str] | None) -> str:
+    def _counted(self, named: Iterable[str] | None) -> frozenset[str] | None:
+        return None if named is None else counted(named, self._inputs)
+
+    def _keep(self, key: Key, stages: Stages, result: ExecutionResult, named: frozenset[str] | None) -> str:
         """Keep a result; returns why that was not possible, if it was not."""
         blobs = self._cache.blobs
         try:
@@ -336,7 +340,7 @@ class _Work:
             about = {
                 "receipt": result.receipt.to_dict(),
                 "usage": result.usage.to_dict(),
-                "reads": None if reads is None else sorted(reads),
+                "named": None if named is None else sorted(named),
             }
             self._cache.remember(key.digest, message, about)
         except NotCacheableError as error:

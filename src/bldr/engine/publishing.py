@@ -156,22 +156,50 @@ def _replace_file(place: str, path: str) -> None:
 
 
 def _replace_folder(place: str, path: str) -> None:
+    modes = [_let_move(place), _let_move(path)]
+    try:
+        old = _moved(place, path)
+    except BaseException:
+        _restore(path, modes[1])
+        raise
+    _restore(path, modes[0])
+    if old:
+        remove_tree(old)
+
+
+def _moved(place: str, path: str) -> str:
+    """Put a folder in place of another one; returns where that is then, if there was one."""
     from _bldr_launcher.exchange import exchange
 
     if not os.path.lexists(path):
         os.rename(place, path)
-        return
+        return ""
     try:
         exchange(place, path)
-        old = place
     except OSError as error:
         if error.errno not in _NO_EXCHANGE:
             raise
-        old = f"{place}.old"
-        os.rename(path, old)
-        try:
-            os.rename(place, path)
-        except BaseException:
-            os.rename(old, path)
-            raise
-    remove_tree(old)
+    else:
+        return place
+    old = f"{place}.old"
+    os.rename(path, old)
+    try:
+        os.rename(place, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    return old
+
+
+def _let_move(path: str) -> int | None:
+    """Make a folder writable, because only root can move another one; returns the mode that it had, if it changed."""
+    if not os.path.isdir(path) or os.path.islink(path) or os.access(path, os.W_OK):
+        return None
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    os.chmod(path, mode | stat.S_IWUSR)
+    return mode
+
+
+def _restore(path: str, mode: int | None) -> None:
+    if mode is not None:
+        os.chmod(path, mode)

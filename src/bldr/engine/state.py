@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Record", "State", "prepare_folder"]
 
-_SCHEMA = 1
+_SCHEMA = 3
 _FILE = "state"
 _WITNESS = ".gitignore"
 _DRAFT = ".part"  # the ending of files in ``.builder`` that are not finished

@@ -23,7 +23,7 @@ from bldr.engine.state import State
 from bldr.store.cache import Cache
 from tests.faults.dying_builds import Workspace
 from tests.integration.linux.test_builds import COPY, Run, Site, site  # noqa: F401  # a fixture
-from tests.processes import until
+from tests.processes import Witness, until
 
 pytestmark = [pytest.mark.needs("user-namespaces"), pytest.mark.slow]
 
@@ -209,6 +209,48 @@ def test_a_folder_that_cannot_be_written_fails_the_action_and_is_named(disk: Dis
     assert ".builder" in told
 
 
+def test_a_folder_that_nobody_may_write_is_replaced_like_any_other(site: Site) -> None:  # noqa: F811
+    """Only root can move such a folder as it is."""
+    site.write("in", "1\n")
+    site.write(
+        "Builderfile",
+        'target("t") { type: custom; sources: ["in"]; output: "d/"; command: "mkdir d/e; cat in > d/e/f; chmod 555 d d/e"; }',
+    )
+    for number in (1, 2, 1):
+        site.write("in", f"{number}\n")
+        assert build(site.root, site.cache).status in (Status.BUILT, Status.CACHED)
+
+        assert site.read("d/e/f") == f"{number}\n"
+        assert [(site.root / name).stat().st_mode & 0o777 for name in ("d", "d/e")] == [0o555, 0o555]
+        assert build(site.root, site.cache).status == Status.UP_TO_DATE
+    (site.root / "d").chmod(0o755)
+    (site.root / "d" / "e").chmod(0o755)
+
+
+def test_empty_folders_and_modes_of_folders_are_content(site: Site, bldr: Run) -> None:  # noqa: F811
+    text = (
+        'target("t") { type: custom; output: "d/"; command: "touch d/f; mkdir d/e; mkdir -m 750 d/MODE"; }\n'
+        'target("u") { type: custom; deps: [":t"]; output: "out/l"; command: "find d -printf \'%p %m \' > out/l"; }\n'
+    )
+    wanted: dict[str, str] = {}
+    for name in ("a", "b", "a"):
+        site.write("Builderfile", text.replace("MODE", name))
+        site.build()
+
+        assert sorted(os.listdir(site.root / "d")) == sorted([name, "e", "f"])
+        assert (site.root / "d" / name).stat().st_mode & 0o777 == 0o750
+        assert f"d/{name} 750" in site.read("out/l")
+        assert wanted.setdefault(name, site.read("out/l")) == site.read("out/l")
+        assert site.build() == "bldr: 2 up to date\n"
+    (site.root / "d" / "e").rmdir()
+    assert "d/e/ is missing" in site.build("--explain")
+    (site.root / "d" / "a").chmod(0o700)
+    assert "d/a/ was changed by somebody else" in site.build("--explain")
+    assert (site.root / "d" / "a").stat().st_mode & 0o777 == 0o750
+    assert bldr("clean", cwd=site.root).stderr == b"bldr: 2 files removed\n"
+    assert sorted(os.listdir(site.root)) == [".builder", "Builderfile"]
+
+
 def test_times_decide_nothing(site: Site) -> None:  # noqa: F811
     """The clock goes back, files come from other machines, and somebody restores a time: content counts."""
     source, product = site.root / "in", site.root / "out" / "copy"
@@ -384,3 +426,29 @@ def test_an_interrupted_build_leaves_earlier_products_and_keeps_what_was_finishe
     site.write("Builderfile", COPY + quick)
     assert "1 built, 1 up to date" in site.build()
     assert site.read("out/copy") == "slow\n"
+
+
+def test_a_second_interrupt_kills_what_does_not_want_to_end(site: Site, bldr_argv: list[str]) -> None:  # noqa: F811
+    site.write("in", "stubborn\n")
+    stubborn = COPY.replace(
+        "cat in",
+        "trap 'touch out/asked' TERM INT; touch out/begun; while true; do sleep 100 & wait || true; done; cat in",
+    )
+    site.write("Builderfile", stubborn)
+    process = subprocess.Popen(
+        [*bldr_argv, "build", f"--cache-dir={site.cache}"], cwd=site.root, stderr=subprocess.PIPE, process_group=0
+    )
+    staging = site.root / ".builder" / "staging"
+    assert until(lambda: bool(list(staging.glob("*/*/*/begun"))))
+    with Witness(process.pid) as witness:
+        process.send_signal(signal.SIGINT)
+        assert until(lambda: bool(list(staging.glob("*/*/*/asked"))))
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1].decode()
+
+        assert process.returncode == 130, told
+        assert witness.survivors() == set()
+    assert "1 cancelled" in told
+    assert os.listdir(staging) == []
+    assert not (site.root / "out").exists()

@@ -142,6 +142,60 @@ def test_a_source_that_is_removed_leaves_the_program(c_site: Bench) -> None:
     assert b"second" not in (c_site.root / "bin" / "app").read_bytes()
 
 
+def test_what_no_depfile_names_counts_too(bench: Bench, host_dir: Path) -> None:
+    """What an assembler puts in, and headers and compilers of the host that are declared."""
+    tools = host_dir / "tools"
+    (tools / "include").mkdir(parents=True)
+    (tools / "include" / "tool.h").write_text("#define TOOL 1\n", "ascii")
+    (tools / "include" / "unused.h").write_text("#define UNUSED 1\n", "ascii")
+    (tools / "cc").write_text('#!/bin/sh\nexec cc -DFROM_CC=1 "$@"\n', "ascii")
+    (tools / "cc").chmod(0o755)
+    bench.write(
+        "Builderfile",
+        f"""
+        target("x") {{
+            type: executable;
+            sources: ["main.c", "asm.S", "data/*"];
+            flags: ["-I{tools}/include"];
+            hermetic: {{ inputs: ["{tools}"]; env: {{ "CC": "{tools}/cc"; }}; }}
+        }}
+        """,
+    )
+    bench.write("data/blob.bin", "1")
+    bench.write("data/more.inc", ".byte '1'\n")
+    bench.write(
+        "asm.S", '.global more\nmore: .include "data/more.inc"\n.byte 0\n.section .note.GNU-stack,"",@progbits\n'
+    )
+    bench.write(
+        "main.c",
+        """
+        #include <stdio.h>
+        #include "tool.h"
+        __asm__(".section .rodata\\nblob: .incbin \\"data/blob.bin\\"\\n.byte 0\\n.text\\n.global blob\\n");
+        extern const char blob[], more[];
+        int main(void) { return printf("%s%s%d%d", blob, more, TOOL, FROM_CC) != 4; }
+        """,
+    )
+
+    def printed() -> str:
+        return subprocess.run([bench.root / "bin" / "x"], capture_output=True, text=True, check=True, timeout=60).stdout
+
+    bench.build()
+    assert printed() == "1111"
+    bench.write("data/blob.bin", "2")
+    assert ran(bench.build("-v")) == {"//:x compile main.c", "//:x compile asm.S", "//:x link bin/x"}
+    assert printed() == "2111"
+    bench.write("data/more.inc", ".byte '2'\n")
+    assert ran(bench.build("-v")) == {"//:x compile asm.S", "//:x link bin/x"}
+    assert printed() == "2211"
+    (tools / "include" / "tool.h").write_text("#define TOOL 2\n", "ascii")
+    assert "//:x compile main.c" in ran(bench.build("-v"))
+    assert printed() == "2221"
+    (tools / "cc").write_text('#!/bin/sh\nexec cc -DFROM_CC=2 "$@"\n', "ascii")
+    bench.build()
+    assert printed() == "2222"
+
+
 def test_an_undeclared_header_is_not_seen(c_site: Bench) -> None:
     c_site.write("other/secret.h", "#define X 1\n")
     c_site.write("src/main.c", '#include "other/secret.h"\nint main(void) { return 0; }\n')

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["HANDLER", "SOURCE_DATE_EPOCH", "include_dirs", "links_of"]
 
 SOURCE_DATE_EPOCH = ("SOURCE_DATE_EPOCH", "315532800")  # 1980-01-01, the first day that archives can name
+_ASSEMBLER = (".s", ".S")  # what it includes by itself is in no depfile
 _LINKED = (".a", ".so", ".o")
 _COMPILERS = {"c": ("CC", "cc"), "cpp": ("CXX", "c++")}
 
@@ -71,6 +72,7 @@ class _C:
 def _compile(target: Resolved, needs: Sequence[Provided], path: str, compiled: Sequence[str]) -> Action:
     label, options = target.target.label, target.target.options
     made = intermediate(label, f"{path}.o")
+    depfile = "" if path.endswith(_ASSEMBLER) else f"{made}.d"
     folders = dict.fromkeys([*include_dirs(target.target), *[one for need in needs for one in need.include_dirs]])
     quoted = dict.fromkeys([label.folder or ".", "."])
     argv = [
@@ -83,9 +85,7 @@ def _compile(target: Resolved, needs: Sequence[Provided], path: str, compiled: S
         *[f"-iquote{folder}" for folder in quoted],
         *[f"-I{folder}" for folder in folders],
         *options.flags,
-        "-MD",
-        "-MF",
-        f"{made}.d",
+        *(["-MD", "-MF", depfile] if depfile else []),
         "-o",
         made,
         path,
@@ -101,7 +101,7 @@ def _compile(target: Resolved, needs: Sequence[Provided], path: str, compiled: S
         tuple(dict.fromkeys(seen)),
         (made,),
         (SOURCE_DATE_EPOCH,),
-        depfile=f"{made}.d",
+        depfile=depfile,
         mnemonic="Compile",
     )
 
