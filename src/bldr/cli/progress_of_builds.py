@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from bldr.cli.messages import report, say
+from bldr.cli.messages import report, say_in
 from bldr.cli.options import UsageError
 from bldr.engine.outcome import TESTS, Observer, Status
 from bldr.engine.scripts import shown_command
@@ -133,7 +133,7 @@ class Progress(Observer):
         if not outcome.succeeded:
             how = "was cancelled" if outcome.status == Status.CANCELLED else "failed"
             problem = f": {outcome.problem}" if outcome.status == Status.FAILED else ""
-            self.say(f"{place} {outcome.action} {how}{problem}".strip())
+            self.say(f"{place} {outcome.action} {how}{problem}".strip(), "bad")
             if outcome.status == Status.FAILED and not self._verbose and outcome.result is not None:
                 self.say(f"  {shown_command(outcome.action.argv, self._root)}")
         output = self.printed(outcome)
@@ -151,9 +151,9 @@ class Progress(Observer):
         found = self.advice[str(outcome.action)] = explain_action(outcome, self._graph, self._root, output)
         return found
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """Say a sentence, here and for everybody who has something to say while this shows the progress."""
-        say(text)
+        say_in(style, text)
 
     def report(self, text: str) -> None:
         """Write finished lines."""
@@ -190,10 +190,10 @@ class Plain(Progress):
         """Every action is."""
         return True
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """Say a sentence, and remember when."""
         self._spoken = self._now()
-        super().say(text)
+        super().say(text, style)
 
     def waited(self) -> None:
         """Say what runs, if nothing was said for long: who reads a log wants to know that something goes on."""
@@ -260,10 +260,10 @@ class Live(Progress):
             self._region = Region(_STDERR)
         self._region.show(self._view(now))
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """Say a sentence above the region."""
         self._make_way()
-        super().say(text)
+        super().say(text, style)
 
     def report(self, text: str) -> None:
         """Write finished lines above the region."""

@@ -49,7 +49,7 @@ def figures(build: BuildResult) -> str:
         ("Wall time", time_text(build.duration), f"with up to {build.jobs} job{'s' * (build.jobs != 1)}"),
         ("Actions", count_text(len(build.outcomes)), f"{count_text(fresh)} up to date"),
         ("Built", count_text(built), ""),
-        ("From the cache", count_text(cached), _share(cached, cached + built) + " of what was stale"),
+        ("From the cache", count_text(cached), f"{_share(cached, cached + built)} of what was stale" if cached else ""),
     ]
     if bad := build.count(Status.FAILED, Status.CANCELLED):
         items.append(("Failed", count_text(bad), f"{count_text(build.count(Status.SKIPPED))} not tried"))
@@ -151,9 +151,9 @@ def _test_verdict(test: Suite) -> str:
         return '<span class="yes">passed</span>' + (" (cached)" if test.is_cached else "")
     if not test.cases:
         return f'<span class="no">not run</span>: {text(test.problem, _WORDS)}'
-    bad = test.count(*Verdict.BAD)
-    why = f": {text(test.problem, _WORDS)}" if test.problem else ""
-    return f'<span class="no">{bad} failed</span>{why}'
+    if test.is_timed_out:
+        return '<span class="no">timed out</span>'
+    return f'<span class="no">{count_text(test.count(*Verdict.BAD))} failed</span>'
 
 
 def critical_path(build: BuildResult) -> str:

@@ -49,7 +49,7 @@ class Drawn(Region):
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     found: list[object] = []
-    monkeypatch.setattr(progress_of_builds, "say", found.append)
+    monkeypatch.setattr(progress_of_builds, "say_in", lambda _style, text: found.append(text))
     monkeypatch.setattr(progress_of_builds, "report", found.append)
     return found
 
