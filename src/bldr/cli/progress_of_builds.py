@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import time
 
@@ -16,6 +17,7 @@ from bldr.report.units import time_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from bldr.cli.options import Parsed
     from bldr.engine.action import Action
@@ -232,6 +234,7 @@ class Live(Progress):
         super().__init__(graph, root, verbose=verbose, explain=explain, now=now)
         self._stop = stop
         self._region = region
+        self._stopping: Stopping | None = None
         self._begun = now()
         self._due = self._begun + _PATIENCE
         self._cached = self._failed = self._asked = 0
@@ -258,6 +261,8 @@ class Live(Progress):
             from bldr.report.region import Region
 
             self._region = Region(_STDERR)
+        if self._stopping is None:
+            self._stopping = Stopping(self._region.clear)
         self._region.show(self._view(now))
 
     def say(self, text: str, style: str = "") -> None:
@@ -272,6 +277,9 @@ class Live(Progress):
 
     def close(self) -> None:
         """Leave the terminal to others."""
+        if self._stopping is not None:
+            self._stopping.close()
+            self._stopping = None
         if self._region is not None:
             self._region.close()
             self._region = None
@@ -296,3 +304,28 @@ class Live(Progress):
             now - self._begun,
             self._stop.asked,
         )
+
+
+class Stopping:
+    """Clears what must not stay on the terminal before Ctrl-Z stops this process, as every shell expects it to.
+
+    Args:
+        clear: Called before it stops; what it clears is drawn again when the process goes on.
+    """
+
+    def __init__(self, clear: Callable[[], None]) -> None:
+        self._clear = clear
+        self._is_ours = _signal.getsignal(_signal.SIGTSTP) == _signal.SIG_DFL
+        if self._is_ours:
+            _signal.signal(_signal.SIGTSTP, self._arrived)
+
+    def close(self) -> None:
+        """Leave the signal to others."""
+        if self._is_ours:
+            _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
+
+    def _arrived(self, signum: int, _frame: FrameType | None) -> None:
+        self._clear()
+        _signal.signal(signum, _signal.SIG_DFL)
+        os.kill(os.getpid(), signum)  # and here it goes on
+        _signal.signal(signum, self._arrived)
