@@ -22,7 +22,7 @@ POSIX_ONLY := \
 	--exclude '/_bldr_launcher/(pseudofile|seccomp|trace_calls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
 	--exclude '/bldr/execution/(interface|relay|session|streams)\.py$$' \
-	--exclude '/bldr/cli/(pictures|run|settings|shell|test)\.py$$' \
+	--exclude '/bldr/cli/(pictures|progress_of_builds|run|settings|shell|test)\.py$$' \
 	--exclude '/bldr/(audit/(log|reader)|report/(region|terminal))\.py$$'
 
 .PHONY: help demo test kernels lint format bench performance clean

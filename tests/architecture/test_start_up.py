@@ -104,3 +104,16 @@ def test_the_supervisor_does_not_load_the_machinery_of_its_launcher() -> None:
         "_bldr_launcher.scratch",
         "_bldr_launcher.wire",
     }
+
+
+@pytest.mark.needs("user-namespaces")
+def test_a_build_that_nobody_draws_loads_nothing_that_draws(tmp_path: Path) -> None:
+    (tmp_path / "Builderfile").write_text('target("t") { type: custom; command: "true > t"; output: "t"; }\n', "ascii")
+    code = f"import os, sys; os.chdir({str(tmp_path)!r}); from bldr.cli.main import main; sys.exit(main())"
+
+    loaded = modules_of(code, "build", "--no-hermetic")
+
+    drawing = {"bldr.report.region", "bldr.report.html", "bldr.report.build_page", "bldr.report.build_trace"}
+    files = {"bldr.cli.events", "bldr.cli.resultfile", "bldr.cli.watching", "bldr.engine.watch", "html", "xml"}
+    assert loaded & (drawing | files) == set()
+    assert not any(name.split(".")[0] == "rich" for name in loaded)

@@ -117,8 +117,9 @@ def test_the_mouse_shows_actions_and_how_many_run(browser: Browser, tmp_path: Pa
     assert "//:app compile src/b.c" in tip.text
     assert "built in 750 ms" in tip.text
     assert "src/b.c changed" in tip.text
-    told = browser.find_element(By.CSS_SELECTOR, '[data-plot="counts"] output').text
-    assert told.endswith(" ms · running 2 · ready 1")
+    for name, count in (("running", 2), ("ready", 1)):
+        told = browser.find_element(By.CSS_SELECTOR, f'[data-plot="{name}"] output').text
+        assert told.endswith(f" ms · {name} {count}")
     assert browser.get_log("browser") == []
 
 

@@ -10,7 +10,7 @@ from bldr.cli.account import Account
 from bldr.cli.cachedir import cache_directory
 from bldr.cli.diagnostics import complain_of, open_workspace
 from bldr.cli.glance import asked_of
-from bldr.cli.messages import say
+from bldr.cli.messages import say, say_in
 from bldr.cli.options import UsageError, parse
 from bldr.cli.progress_of_builds import mode_of
 from bldr.cli.quantities import count
@@ -49,6 +49,7 @@ __all__ = [
 
 FAILED = 1
 INTERRUPTED = 130
+_MOST_AGAIN = 10  # failures that are named once more at the end
 
 
 @value
@@ -176,7 +177,9 @@ def perform(parsed: Parsed, prepared: Prepared, account: Account) -> int:
         result = run_build(parsed, asked, graph, cache, state, signals.stop, account)
     account.settle(result)
     if not parsed.given("quiet"):
-        say(summary_of(parsed, result))
+        for line in failed_again(result):
+            say(line)
+        say_in("bad" if result.exit_status else "good", summary_of(parsed, result))
     return result.exit_status
 
 
@@ -240,6 +243,15 @@ def say_how(parsed: Parsed, asked: Request) -> None:
         from bldr.execution.executor import HermeticExecutor
 
         say(f"[INFO] Hermetic builds: enabled ({HermeticExecutor.platform()})")
+
+
+def failed_again(result: BuildResult) -> list[str]:
+    """Return the names of what failed, where it was several actions, so that nobody has to look for them above."""
+    failed = [str(outcome.action) for outcome in result.outcomes if outcome.status == Status.FAILED]
+    if len(failed) < 2:
+        return []
+    more = [f"failed: and {len(failed) - _MOST_AGAIN} more"] if len(failed) > _MOST_AGAIN else []
+    return [f"failed: {name}" for name in failed[:_MOST_AGAIN]] + more
 
 
 def summary_of(parsed: Parsed, result: BuildResult) -> str:

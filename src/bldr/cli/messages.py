@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         hint: str
 
 
-__all__ = ["OutputClosedError", "complain", "has_colour", "page", "report", "say", "visible"]
+__all__ = ["OutputClosedError", "complain", "has_colour", "page", "report", "say", "say_in", "visible"]
 
 _STDOUT = 1
 _STDERR = 2
@@ -33,6 +33,20 @@ class OutputClosedError(Exception):
 def say(text: str) -> None:
     """Write one line (or a few) to stderr, prefixed."""
     _write(_STDERR, "".join(f"bldr: {visible(line)}\n" for line in text.split("\n")))
+
+
+def say_in(style: str, text: str) -> None:
+    """Write one line to stderr, prefixed, and coloured where colours are wanted.
+
+    Args:
+        style: ``good``, ``bad``, or empty.
+        text: The line.
+    """
+    code = {"good": "32", "bad": "1;31"}.get(style, "")
+    if not code or not has_colour(_STDERR):
+        say(text)
+    else:
+        _write(_STDERR, f"bldr: \x1b[{code}m{visible(text)}\x1b[0m\n")
 
 
 def complain(error: _Complaint) -> None:

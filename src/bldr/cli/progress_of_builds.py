@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import time
 
-from bldr.cli.messages import report, say
+from bldr.cli.messages import report, say_in
 from bldr.cli.options import UsageError
 from bldr.engine.outcome import TESTS, Observer, Status
 from bldr.engine.scripts import shown_command
@@ -16,6 +17,7 @@ from bldr.report.units import time_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from bldr.cli.options import Parsed
     from bldr.engine.action import Action
@@ -133,7 +135,7 @@ class Progress(Observer):
         if not outcome.succeeded:
             how = "was cancelled" if outcome.status == Status.CANCELLED else "failed"
             problem = f": {outcome.problem}" if outcome.status == Status.FAILED else ""
-            self.say(f"{place} {outcome.action} {how}{problem}".strip())
+            self.say(f"{place} {outcome.action} {how}{problem}".strip(), "bad")
             if outcome.status == Status.FAILED and not self._verbose and outcome.result is not None:
                 self.say(f"  {shown_command(outcome.action.argv, self._root)}")
         output = self.printed(outcome)
@@ -151,9 +153,9 @@ class Progress(Observer):
         found = self.advice[str(outcome.action)] = explain_action(outcome, self._graph, self._root, output)
         return found
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """Say a sentence, here and for everybody who has something to say while this shows the progress."""
-        say(text)
+        say_in(style, text)
 
     def report(self, text: str) -> None:
         """Write finished lines."""
@@ -190,10 +192,10 @@ class Plain(Progress):
         """Every action is."""
         return True
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """Say a sentence, and remember when."""
         self._spoken = self._now()
-        super().say(text)
+        super().say(text, style)
 
     def waited(self) -> None:
         """Say what runs, if nothing was said for long: who reads a log wants to know that something goes on."""
@@ -232,6 +234,7 @@ class Live(Progress):
         super().__init__(graph, root, verbose=verbose, explain=explain, now=now)
         self._stop = stop
         self._region = region
+        self._stopping: Stopping | None = None
         self._begun = now()
         self._due = self._begun + _PATIENCE
         self._cached = self._failed = self._asked = 0
@@ -258,12 +261,14 @@ class Live(Progress):
             from bldr.report.region import Region
 
             self._region = Region(_STDERR)
+        if self._stopping is None:
+            self._stopping = Stopping(self._region.clear)
         self._region.show(self._view(now))
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """Say a sentence above the region."""
         self._make_way()
-        super().say(text)
+        super().say(text, style)
 
     def report(self, text: str) -> None:
         """Write finished lines above the region."""
@@ -272,6 +277,9 @@ class Live(Progress):
 
     def close(self) -> None:
         """Leave the terminal to others."""
+        if self._stopping is not None:
+            self._stopping.close()
+            self._stopping = None
         if self._region is not None:
             self._region.close()
             self._region = None
@@ -296,3 +304,28 @@ class Live(Progress):
             now - self._begun,
             self._stop.asked,
         )
+
+
+class Stopping:
+    """Clears what must not stay on the terminal before Ctrl-Z stops this process, as every shell expects it to.
+
+    Args:
+        clear: Called before it stops; what it clears is drawn again when the process goes on.
+    """
+
+    def __init__(self, clear: Callable[[], None]) -> None:
+        self._clear = clear
+        self._is_ours = _signal.getsignal(_signal.SIGTSTP) == _signal.SIG_DFL
+        if self._is_ours:
+            _signal.signal(_signal.SIGTSTP, self._arrived)
+
+    def close(self) -> None:
+        """Leave the signal to others."""
+        if self._is_ours:
+            _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
+
+    def _arrived(self, signum: int, _frame: FrameType | None) -> None:
+        self._clear()
+        _signal.signal(signum, _signal.SIG_DFL)
+        os.kill(os.getpid(), signum)  # and here it goes on
+        _signal.signal(signum, self._arrived)

@@ -17,8 +17,10 @@ from bldr.cli.build import (
     say_how,
 )
 from bldr.cli.cachedir import cache_directory
-from bldr.cli.messages import say
+from bldr.cli.messages import say, say_in
 from bldr.cli.options import UsageError, parse
+from bldr.cli.progress_of_builds import mode_of
+from bldr.cli.summary_of_tests import LOGS, lines_of
 from bldr.cli.verbs_of_tests import TEST
 from bldr.engine.graph import graph_of
 from bldr.engine.lock import WorkspaceLock
@@ -27,8 +29,9 @@ from bldr.engine.result import BuildResult
 from bldr.engine.showing import mapped_back
 from bldr.engine.state import State
 from bldr.engine.testing import Case, Suite, Verdict, cases_of, to_junit
-from bldr.model.text import visible
+from bldr.model.result import Termination
 from bldr.model.value import replace
+from bldr.report.units import time_text
 from bldr.store.cache import Cache
 
 TYPE_CHECKING = False
@@ -43,9 +46,6 @@ if TYPE_CHECKING:
     from bldr.engine.outcome import Outcome
 
 __all__ = ["main"]
-
-_LOGS = ".builder/tests"
-_MOST_CASES = 20
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -88,7 +88,7 @@ def _perform(parsed: Parsed, prepared: Prepared, account: Account) -> int:
             report.write_text(to_junit(tests).decode())
     status = INTERRUPTED if result.is_stopped else 0 if all(test.passed for test in tests) else FAILED
     account.settle(replace(result, tests=tuple(tests), exit_status=status))
-    _show(tests, is_quiet=quiet)
+    _show(parsed, tests, result.duration)
     return status
 
 
@@ -131,7 +131,7 @@ def _tested(root: str, outcome: Outcome) -> Suite:
     from bldr.cli import testlogs
 
     label = outcome.action.target
-    folder = os.path.join(root, _LOGS, label.folder, f"{label.name}~")
+    folder = os.path.join(root, LOGS, label.folder, f"{label.name}~")
     name = str(label)
     if outcome.status in (Status.SKIPPED, Status.CANCELLED):
         how = "what it needs could not be made" if outcome.status == Status.SKIPPED else "it was interrupted"
@@ -147,37 +147,12 @@ def _tested(root: str, outcome: Outcome) -> Suite:
     seconds = result.duration if result is not None else 0.0
     is_cached = outcome.status == Status.CACHED
     testlogs.write(folder, cases, seconds, log)
-    return Suite(name, cases, seconds, is_cached=is_cached, problem=problem, log=log)
+    is_timed_out = result is not None and result.termination == Termination.TIMED_OUT
+    return Suite(name, cases, seconds, is_cached=is_cached, is_timed_out=is_timed_out, problem=problem, log=log)
 
 
-def _show(tests: Sequence[Suite], *, is_quiet: bool) -> None:
-    """Show a table of the tests, and the cases that failed."""
-    width = max(len(test.label) for test in tests)
-    for test in tests:
-        if is_quiet and test.passed:
-            continue
-        bad = test.count(*Verdict.BAD)
-        verdict = ("passed" + " (cached)" * test.is_cached) if test.passed else "FAILED" if test.cases else "not run"
-        total = f"{len(test.cases)} case{'s' * (len(test.cases) != 1)}"
-        told = [f"{bad} of {total} failed" if bad else total] if test.cases else []
-        if skips := test.count(Verdict.SKIPPED):
-            told.append(f"{skips} skipped")
-        if test.cases and not test.is_cached:
-            told.append(f"{test.seconds:.2f} s")
-        if test.problem and not test.cases:
-            told.append(test.problem)
-        say(visible(f"{test.label:<{width}}  {verdict:<15}  {', '.join(told)}"))
-        shown = [case for case in test.cases if case.verdict in Verdict.BAD]
-        for case in shown[:_MOST_CASES]:
-            name = f"{case.group}.{case.name}" if case.group else case.name
-            say(visible(f"  {case.verdict}: {name}{': ' * bool(case.message)}{case.message[:200]}"))
-        if len(shown) > _MOST_CASES:
-            say(f"  and {len(shown) - _MOST_CASES} more")
-        if not test.passed and test.cases:
-            folder, _, name = test.label.removeprefix("//").rpartition(":")
-            say(visible(f"  log: {os.path.join(_LOGS, folder, name)}~/log"))
-    passed = sum(test.passed for test in tests)
-    cached = sum(test.passed and test.is_cached for test in tests)
-    if not is_quiet:
-        failed = f", {len(tests) - passed} failed" if passed < len(tests) else ""
-        say(f"{passed} of {len(tests)} tests passed{f' ({cached} cached)' if cached else ''}{failed}")
+def _show(parsed: Parsed, tests: Sequence[Suite], seconds: float) -> None:
+    took = f" in {time_text(seconds)}" if mode_of(parsed) == "rich" else ""
+    verbose, quiet = parsed.given("verbose"), parsed.given("quiet")
+    for style, line in lines_of(tests, verbose=verbose, quiet=quiet, took=took):
+        say_in(style, line)

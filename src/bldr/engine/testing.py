@@ -66,6 +66,7 @@ class Suite:
         cases: Its cases; none where it did not run.
         seconds: How long it took when it ran.
         is_cached: Whether it ran earlier, and nothing has changed since.
+        is_timed_out: Whether its timeout ended it.
         problem: Why it did not run to its end.
         log: What it printed.
     """
@@ -74,6 +75,7 @@ class Suite:
     cases: tuple[Case, ...] = ()
     seconds: float = 0.0
     is_cached: bool = False
+    is_timed_out: bool = False
     problem: str = ""
     log: bytes = b""
 
@@ -92,6 +94,7 @@ class Suite:
             "target": printable(self.label),
             "passed": self.passed,
             "cached": self.is_cached,
+            "timed_out": self.is_timed_out,
             "seconds": self.seconds,
             "problem": printable(self.problem),
             "cases": [{name: _told(getattr(case, name)) for name in Case.__match_args__} for case in self.cases],

@@ -24,6 +24,7 @@ __all__ = ["actions", "critical_path", "failures", "figures", "messages", "recei
 
 _ROWS = 2000  # of the table of actions
 _FEW = 200  # of the other tables
+_SHORT = 20  # actions of a critical path that are shown without being asked for
 _WORDS = 400  # characters of a name or a reason
 _OUTPUT = 20_000  # characters of what one action printed
 _ALL_OUTPUT = 1_000_000  # characters of what all of them printed
@@ -49,7 +50,7 @@ def figures(build: BuildResult) -> str:
         ("Wall time", time_text(build.duration), f"with up to {build.jobs} job{'s' * (build.jobs != 1)}"),
         ("Actions", count_text(len(build.outcomes)), f"{count_text(fresh)} up to date"),
         ("Built", count_text(built), ""),
-        ("From the cache", count_text(cached), _share(cached, cached + built) + " of what was stale"),
+        ("From the cache", count_text(cached), f"{_share(cached, cached + built)} of what was stale" if cached else ""),
     ]
     if bad := build.count(Status.FAILED, Status.CANCELLED):
         items.append(("Failed", count_text(bad), f"{count_text(build.count(Status.SKIPPED))} not tried"))
@@ -151,9 +152,9 @@ def _test_verdict(test: Suite) -> str:
         return '<span class="yes">passed</span>' + (" (cached)" if test.is_cached else "")
     if not test.cases:
         return f'<span class="no">not run</span>: {text(test.problem, _WORDS)}'
-    bad = test.count(*Verdict.BAD)
-    why = f": {text(test.problem, _WORDS)}" if test.problem else ""
-    return f'<span class="no">{bad} failed</span>{why}'
+    if test.is_timed_out:
+        return '<span class="no">timed out</span>'
+    return f'<span class="no">{count_text(test.count(*Verdict.BAD))} failed</span>'
 
 
 def critical_path(build: BuildResult) -> str:
@@ -162,6 +163,23 @@ def critical_path(build: BuildResult) -> str:
     if not path:
         return ""
     whole = sum(outcome.seconds for outcome in path)
+    share = _share(whole, build.duration)
+    caption = (
+        f"Each needs the one above. Together they take {time_text(whole)}, {share} of the build: no number of jobs"
+        " makes that less"
+    )
+    shown = _path(build, path[:_FEW], whole, caption) + _left_out(len(path), _FEW)
+    if len(path) > _SHORT:
+        slowest = sorted(path, key=lambda outcome: -outcome.seconds)[: _SHORT // 2]
+        count = count_text(len(path))
+        told = f"The longest of {count} that take {time_text(whole)} together, {share} of the build: no number of jobs"
+        shown = _path(build, slowest, whole, f"{told} makes that less") + folded(
+            f"All {count}, each needs the one above", shown
+        )
+    return section("Critical path", shown)
+
+
+def _path(build: BuildResult, path: Sequence[Outcome], whole: float, caption: str) -> str:
     rows = [
         (
             f"<code>{text(str(outcome.action), _WORDS)}</code>",
@@ -169,15 +187,9 @@ def critical_path(build: BuildResult) -> str:
             text(time_text(outcome.seconds)),
             bar(outcome.seconds / whole * 0.999 if whole else 0.0),
         )
-        for outcome in path[:_FEW]
+        for outcome in path
     ]
-    share = _share(whole, build.duration)
-    caption = (
-        f"Each needs the one above. Together they take {time_text(whole)}, {share} of the build: no number of jobs"
-        " makes that less"
-    )
-    head = ("action", "start", "time", "")
-    return section("Critical path", table(caption, head, rows, numbers=(1, 2)), _left_out(len(path), _FEW))
+    return table(caption, ("action", "start", "time", ""), rows, numbers=(1, 2))
 
 
 def actions(build: BuildResult) -> str:

@@ -6,7 +6,7 @@ from bldr.engine.outcome import Status
 from bldr.engine.showing import shown_words
 from bldr.model.text import visible
 from bldr.report.build_series import course_of, ran_in
-from bldr.report.charts import Bar, Curve, Frame, bars, data, figure, plot
+from bldr.report.charts import Bar, Ceiling, Curve, Frame, bars, data, figure, plot
 from bldr.report.markup import clipped, note, section, text
 from bldr.report.series import thinned
 from bldr.report.units import count_text, size_text, time_text
@@ -34,14 +34,16 @@ def timeline(build: BuildResult) -> tuple[str, str]:
     frame = Frame(max([build.duration, 0.001, *[one.ended for one in ran]]))
     drawn = _chosen(ran)
     course = thinned(course_of(build, ran), _MOMENTS, lambda one: one.running, lambda one: one.ready)
-    curves = _curves(course, frame.end)
-    content = "\n".join([_actions(frame, ran, drawn), _counts(frame, course, curves)])
+    running, ready = _curves(course, frame.end)
+    content = "\n".join([_actions(frame, ran, drawn), *_counts(frame, course, running, ready, build.jobs)])
     pictures = (
         '<div class="charts" tabindex="0" role="group"'
         f' aria-label="Pictures over time; the arrow keys move through them">\n{content}\n</div>'
     )
     return section("Timeline", pictures), data(
-        frame, {"counts": ("count", curves)}, [*map(_tip, drawn), (_PREPARING, f"until {time_text(ran[0].begun)}")]
+        frame,
+        {"running": ("count", [running]), "ready": ("count", [ready])},
+        [*map(_tip, drawn), (_PREPARING, f"until {time_text(ran[0].begun)}")],
     )
 
 
@@ -97,18 +99,22 @@ def _tip(one: Ran) -> tuple[str, ...]:
     return tuple(filter(None, lines))
 
 
-def _curves(course: Sequence[Moment], end: float) -> list[Curve]:
+def _curves(course: Sequence[Moment], end: float) -> tuple[Curve, Curve]:
     times = (0.0, *(one.time for one in course), end)
-    return [
-        Curve("running", times, (0, *(one.running for one in course), 0), stepped="after"),
-        Curve("ready", times, (0, *(one.ready for one in course), 0), "second", stepped="after"),
+    running = Curve("running", times, (0, *(one.running for one in course), 0), stepped="after")
+    return running, Curve("ready", times, (0, *(one.ready for one in course), 0), stepped="after")
+
+
+def _counts(frame: Frame, course: Sequence[Moment], running: Curve, ready: Curve, jobs: int) -> list[str]:
+    """Two pictures, because thousands may be ready where two run."""
+    ceiling = Ceiling(jobs, f"{jobs} job{'s' * (jobs != 1)}")
+    most = max(one.running for one in course)
+    told = f"{most} at one time at most"
+    figures = [
+        figure("running", "Running", told, plot(frame, f"Running: {told}", [running], count_text, ceiling, whole=True))
     ]
-
-
-def _counts(frame: Frame, course: Sequence[Moment], curves: Sequence[Curve]) -> str:
-    running = max(one.running for one in course)
-    ready = max(one.ready for one in course)
-    remark = f"{running} at one time at most; up to {count_text(ready)} more were ready, and waited for their turn"
-    picture = plot(frame, f"Running and ready: {remark}", curves, count_text, whole=True)
-    legends = ['<span class="legend">running</span>', '<span class="legend second">ready</span>']
-    return figure("counts", "Running and ready", remark, picture, legends)
+    if most := max(one.ready for one in course):
+        told = f"up to {count_text(most)} had all that they need, and waited for their turn"
+        picture = plot(frame, f"Ready: {told}", [ready], count_text, whole=True)
+        figures.append(figure("ready", "Ready", told, picture))
+    return figures

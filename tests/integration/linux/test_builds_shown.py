@@ -262,3 +262,27 @@ def test_watching_what_cannot_be_watched_is_refused(workspace: Path, bldr: Run) 
     assert (done.returncode, b"--watch needs sandboxes" in done.stderr) == (2, True)
     assert bldr("build", "--watch", "//:none", cwd=workspace).returncode == 2
     assert bldr("test", "--watch", "//:good", cwd=workspace).returncode == 2
+
+
+def test_tests_are_told_as_events_as_json_and_on_the_page(workspace: Path, bldr: Run) -> None:
+    (workspace / "t.sh").write_text("echo 1..2; echo ok 1 - adds; echo not ok 2 - divides; exit 1\n", encoding="ascii")
+    (workspace / "Builderfile").write_text('target("t") { type: test; sources: ["t.sh"]; }\n', encoding="ascii")
+    files = ("--events=../events", "--json=../result.json", "--report=../page.html", "--profile=../trace.json")
+
+    done = bldr("test", "--cache-dir=../cache", *files, cwd=workspace)
+
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"bldr: 0 of 1 tests passed, 1 failed, 1 of 2 cases failed\n")
+    events = [json.loads(line) for line in (workspace.parent / "events").read_bytes().splitlines()]
+    assert [one["event"] for one in events] == [
+        "build-began", "action-began", "action-ended", "test-ended", "build-ended"
+    ]  # fmt: skip
+    (told,) = json.loads((workspace.parent / "result.json").read_text(encoding="ascii"))["tests"]
+    assert (told["target"], told["passed"], [case["verdict"] for case in told["cases"]]) == (
+        "//:t", False, ["passed", "failed"]
+    )  # fmt: skip
+    page = (workspace.parent / "page.html").read_text(encoding="utf-8")
+    assert "<h1>bldr test</h1>" in page
+    assert "0 of 1 passed" in page
+    assert "divides" in page
+    assert json.loads((workspace.parent / "trace.json").read_text(encoding="ascii"))["traceEvents"]

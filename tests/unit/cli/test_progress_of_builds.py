@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 
 import pytest
 
 from bldr.builderfile.label import Label
 from bldr.cli import progress_of_builds
 from bldr.cli.options import UsageError, parse
-from bldr.cli.progress_of_builds import Live, Plain, Progress, Silent, Terse, mode_of
+from bldr.cli.progress_of_builds import Live, Plain, Progress, Silent, Stopping, Terse, mode_of
 from bldr.cli.verbs_of_builds import BUILD
 from bldr.engine.action import Action
 from bldr.engine.graph import Graph
@@ -49,7 +50,7 @@ class Drawn(Region):
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     found: list[object] = []
-    monkeypatch.setattr(progress_of_builds, "say", found.append)
+    monkeypatch.setattr(progress_of_builds, "say_in", lambda _style, text: found.append(text))
     monkeypatch.setattr(progress_of_builds, "report", found.append)
     return found
 
@@ -156,6 +157,27 @@ def test_what_is_up_to_date_is_counted_and_costs_no_word(told: list[object]) -> 
     live.waited()
 
     assert told == [View(3, 3, (), elapsed=1.0)]
+
+
+def test_what_is_drawn_is_cleared_before_ctrl_z_stops_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    handler = signal.getsignal(signal.SIGTSTP)
+    signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    try:
+        stopping = Stopping(lambda: told.append("clear"))
+        kill = os.kill
+        monkeypatch.setattr(os, "kill", lambda pid, signum: told.append((pid, signum, signal.getsignal(signum))))
+        kill(os.getpid(), signal.SIGTSTP)
+        monkeypatch.undo()
+        stopping.close()
+        assert told == ["clear", (os.getpid(), signal.SIGTSTP, signal.SIG_DFL)]
+        assert signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL
+
+        signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        Stopping(lambda: None).close()
+        assert signal.getsignal(signal.SIGTSTP) == signal.SIG_IGN  # whoever ignores it goes on to
+    finally:
+        signal.signal(signal.SIGTSTP, handler)
 
 
 @pytest.mark.parametrize(

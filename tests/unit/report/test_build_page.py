@@ -134,6 +134,12 @@ def test_how_a_build_ended(build: BuildResult, words: str) -> None:
     assert verdict(build) == words
 
 
+def test_a_long_critical_path_begins_with_what_took_longest() -> None:
+    assert "The longest of 75 that take 7.5 s together" in page_of(large_build(300))
+    assert "All 75, each needs the one above" in page_of(large_build(300))
+    assert "All " not in page_of(failed_build())
+
+
 def test_legends_name_what_there_is() -> None:
     assert re.findall(r'class="key (\w+)"', page_of(failed_build())) == ["critical", "built", "cached", "bad"]
     assert re.findall(r'class="key (\w+)"', page_of(large_build(8))) == ["critical", "built"]
