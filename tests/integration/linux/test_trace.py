@@ -19,7 +19,7 @@ from bldr.model.network import NetworkPolicy
 from bldr.model.process import ProcessPolicy
 from bldr.model.result import ExecutionResult
 from bldr.sandbox.linux.launcher import Launcher
-from tests.processes import descendants, specification, until
+from tests.processes import children, descendants, specification, until
 
 pytestmark = pytest.mark.needs("user-namespaces")
 
@@ -400,6 +400,36 @@ def test_the_sandbox_dies_with_its_tracer(launcher: Launcher) -> None:
         with pytest.raises(SandboxLostError, match="tracer"):
             session.wait(timeout=30)
     assert until(lambda: has_no_tracers(launcher))
+
+
+def test_a_command_that_ends_without_its_tracer_has_no_result(launcher: Launcher) -> None:
+    """What it did may be the consequence: each traced call has failed since. The launcher stands still meanwhile."""
+    assert until(lambda: has_no_tracers(launcher))
+    executor = HermeticExecutor.create(specification().build(), launcher=launcher)
+    reading, writing = os.pipe()
+    with (
+        open(reading, "rb") as stdin,
+        open(writing, "wb", buffering=0) as word,
+        executor.start(["sh", "-c", "read word; exit 0"], trace="network", stdin=stdin.fileno()) as session,
+    ):
+        tracer = its_tracer(launcher)
+        os.kill(launcher.pid, signal.SIGSTOP)
+        try:
+            os.kill(tracer, signal.SIGKILL)
+            word.write(b"word\n")
+            assert until(lambda: any(is_ended_init(pid) for pid in children(launcher.pid)))
+        finally:
+            os.kill(launcher.pid, signal.SIGCONT)
+
+        with pytest.raises(SandboxLostError, match="tracer"):
+            session.wait(timeout=30)
+
+
+def is_ended_init(pid: int) -> bool:
+    try:
+        return "(bldr-init) Z" in Path(f"/proc/{pid}/stat").read_text("ascii")
+    except OSError:
+        return False
 
 
 def test_no_tracer_is_left_when_the_session_is_dropped(launcher: Launcher) -> None:
