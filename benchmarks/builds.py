@@ -17,7 +17,7 @@ from pathlib import Path
 from measuring import host, peers
 from measuring.timing import budget, in_turns, ratio, summary
 
-from bldr import HermeticExecutor, HermeticSpecBuilder
+from bldr import HermeticExecutor, HermeticSpecBuilder, SandboxSpecBuilder
 
 FILES = 30
 SOURCE = """
@@ -96,7 +96,23 @@ def measure(root: Path, jobs: str, rounds: int) -> dict[str, object]:
         if not (result.success and result.hermetic):
             raise RuntimeError(result.stderr.decode(errors="replace"))
 
-    cases = {"bare": built(lambda: peers.spawn(command)), "bldr": built(hermetically)}
+    # The same in the tree of the sources, once where it is and once under an overlay, whose layer is new each time.
+    within = ["/usr/bin/make", "-s", jobs, "-B", "-C", str(sources), f"SRC={sources}"]
+    overlaid = SandboxSpecBuilder.create().carve().with_toolchain("system").default_temp("/tmp").overlay(sources)
+    on_overlay = HermeticExecutor.create(overlaid.env("PATH", "/usr/bin:/bin").build())
+
+    def in_tree() -> None:
+        peers.spawn(within)
+        for file in (*sources.glob("*.o"), sources / "program"):
+            file.unlink()
+
+    def in_overlay() -> None:
+        result = on_overlay.execute(within)
+        if not result.success or (sources / "program").exists():
+            raise RuntimeError(result.stderr.decode(errors="replace"))
+
+    cases: dict[str, Callable[[], object]] = {"bare": built(lambda: peers.spawn(command)), "bldr": built(hermetically)}
+    cases |= {"bare, in the tree": in_tree, "bldr, on an overlay": in_overlay}
     shown = ("--ro-bind", str(sources), str(sources), "--bind", str(output), str(output))
     bubblewrap = peers.bubblewrap(command, *shown)
     if bubblewrap and peers.works(bubblewrap):
@@ -108,6 +124,7 @@ def measure(root: Path, jobs: str, rounds: int) -> dict[str, object]:
         "measured": measured,
         "bldr_to_bare": to_bare,
         "bldr_to_bubblewrap": ratio(measured, "bldr", "bubblewrap"),
+        "overlay_to_bare": ratio(measured, "bldr, on an overlay", "bare, in the tree"),
         "budget": budget(to_bare["median"], 1.02),
     }
 

@@ -496,6 +496,7 @@ PROBES: dict[str, Callable[[], None]] = {
     "sparse-files": sparse_files,
     "static-c-library": static_c_library,
     "strace": strace,
+    "system-apt": system_program("apt-get", "--version"),
     "system-curl": system_program("curl", "--version"),
     "system-git": system_program("git", "--version"),
     "system-go": system_program("go", "version"),

@@ -13,7 +13,7 @@ from typing import Self
 from bldr import SandboxSpecBuilder
 
 __all__ = [
-    "BOUND", "Witness", "descendants", "descriptors", "ends", "equipped", "smallest", "specification", "temps_in_use",
+    "BOUND", "Witness", "children", "descendants", "descriptors", "ends", "equipped", "smallest", "specification", "temps_in_use",
     "until",
 ]  # fmt: skip
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Tracers"]
 
-MOST_IDLE = 2  # that are kept
-
 
 class Tracers:
     """Those of one launcher."""
@@ -79,9 +77,9 @@ class Tracers:
                     self._traced[pid] = 0
         return [pid for pid in self._links if not self._traced[pid]]
 
-    def dismiss(self, keep: int = 0) -> None:
-        """Let those go that wait, except some."""
-        for pid in self.idle()[keep:]:
+    def dismiss(self) -> None:
+        """Let those go that wait."""
+        for pid in self.idle():
             os.close(self._links.pop(pid))
 
     def dismiss_all(self) -> None:

@@ -235,8 +235,10 @@ class Sandbox:
             if not self._finished() and until is not None and time.monotonic() >= until:
                 raise TimeoutError(f"the command {self._argv[0]!r} still runs after {timeout:g} s")
         self._drain(None)
-        recording = self._running.recording()
-        self.close()
+        try:
+            recording = self._running.recording()
+        finally:
+            self.close()
         if self._guard.error is not None:
             raise self._guard.error
         for relay in self._plumbing.relays:

@@ -27,7 +27,7 @@ from tests.processes import BOUND, specification, until
 pytestmark = [pytest.mark.needs("user-namespaces", "system-python")]
 
 WHEELS = Path("/usr/share/python-wheels")
-NAMES = ["far.test", "git.test", "npm.test", "pypi.test"]
+NAMES = ["apt.test", "far.test", "git.test", "npm.test", "pypi.test"]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (top / "hello").write_text("hello\n", encoding="ascii")
     python_package(top)
     npm_package(top)
+    debian_package(top)
     repository(top)
     return top
 
@@ -73,6 +74,31 @@ def npm_package(top: Path) -> None:
     version = {"name": "demo", "version": "1.0.0", "dist": dist}
     document = {"name": "demo", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}
     (top / "demo").write_text(json.dumps(document), encoding="ascii")
+
+
+def debian_package(top: Path) -> None:
+    """A repository without directories, as ``deb URL ./`` names it, with one package."""
+    (top / "debian").mkdir()
+    control = "Package: demo\nVersion: 1.0\nArchitecture: all\nMaintainer: x <x@x.test>\nDescription: x\n"
+    parts = {"debian-binary": b"2.0\n"}
+    for name, path, text in (("control", "./control", control), ("data", "./usr/share/demo", "from afar\n")):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            entry = tarfile.TarInfo(path)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+        parts[f"{name}.tar.gz"] = buffer.getvalue()
+    data = b"!<arch>\n"
+    for name, content in parts.items():
+        data += (
+            f"{name:16}{0:<12}{0:<6}{0:<6}{'100644':8}{len(content):<10}`\n".encode()
+            + content
+            + b"\n" * (len(content) % 2)
+        )
+    (top / "debian" / "demo_1.0_all.deb").write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    about = f"{control}Filename: ./demo_1.0_all.deb\nSize: {len(data)}\nSHA256: {digest}\n"
+    (top / "debian" / "Packages").write_text(about, encoding="ascii")
 
 
 def repository(top: Path) -> None:
@@ -183,6 +209,24 @@ def test_npm(launcher: Launcher, hosts: list[str]) -> None:
     script = "npm install --silent --fetch-retries 0 --registry http://HOST/ demo >&2 && node node_modules/demo"
 
     assert pair(launcher, hosts, script, "npm.test") == "from afar\n"
+
+
+APT = """
+mkdir -p apt/lists/partial apt/cache/archives/partial
+touch apt/status
+echo "deb [trusted=yes] http://HOST/debian/ ./" >apt/sources.list
+apt() {
+    apt-get -q -o Dir=/tmp/apt -o Dir::State=/tmp/apt -o Dir::State::Lists=/tmp/apt/lists -o Dir::Cache=/tmp/apt/cache \
+        -o Dir::State::Status=/tmp/apt/status -o Dir::Etc=/tmp/apt -o APT::Sandbox::User=root -o Acquire::Retries=0 "$@"
+}
+apt --error-on=any update >&2 && apt download demo >&2 && dpkg-deb --fsys-tarfile demo_1.0_all.deb | tar -xO ./usr/share/demo
+"""
+
+
+@pytest.mark.needs("system-apt")
+def test_apt(launcher: Launcher, hosts: list[str]) -> None:
+    """It asks for a service record first (``_http._tcp.apt.test``): there is none, and nobody is told of a refusal."""
+    assert pair(launcher, hosts, APT, "apt.test") == "from afar\n"
 
 
 @pytest.mark.needs("system-node")

@@ -19,7 +19,7 @@ from bldr.model.network import NetworkPolicy
 from bldr.model.process import ProcessPolicy
 from bldr.model.result import ExecutionResult
 from bldr.sandbox.linux.launcher import Launcher
-from tests.processes import descendants, specification, until
+from tests.processes import children, descendants, specification, until
 
 pytestmark = pytest.mark.needs("user-namespaces")
 
@@ -370,30 +370,76 @@ def tracers(launcher: Launcher) -> set[int]:
     return found
 
 
+def its_tracer(launcher: Launcher) -> int:
+    """The one tracer. A list of processes that is made while others end may lack some (proc(5))."""
+    found: set[int] = set()
+
+    def is_seen() -> bool:
+        found.update(tracers(launcher))
+        return bool(found)
+
+    assert until(is_seen)
+    (tracer,) = found
+    return tracer
+
+
+def has_no_tracers(launcher: Launcher) -> bool:
+    return not any(tracers(launcher) for _ in range(3))
+
+
 def start(launcher: Launcher, *argv: str) -> Sandbox:
     executor = HermeticExecutor.create(specification().build(), launcher=launcher)
     return executor.start(list(argv), trace="full", stdin=None)
 
 
 def test_the_sandbox_dies_with_its_tracer(launcher: Launcher) -> None:
-    assert until(lambda: tracers(launcher) == set())
+    assert until(lambda: has_no_tracers(launcher))
     with start(launcher, "sh", "-c", "trap '' TERM; while :; do sleep 60; done") as session:
-        (tracer,) = tracers(launcher)
-        os.kill(tracer, signal.SIGKILL)
+        os.kill(its_tracer(launcher), signal.SIGKILL)
 
         with pytest.raises(SandboxLostError, match="tracer"):
             session.wait(timeout=30)
-    assert until(lambda: tracers(launcher) == set())
+    assert until(lambda: has_no_tracers(launcher))
+
+
+def test_a_command_that_ends_without_its_tracer_has_no_result(launcher: Launcher) -> None:
+    """What it did may be the consequence: each traced call has failed since. The launcher stands still meanwhile."""
+    assert until(lambda: has_no_tracers(launcher))
+    executor = HermeticExecutor.create(specification().build(), launcher=launcher)
+    reading, writing = os.pipe()
+    with (
+        open(reading, "rb") as stdin,
+        open(writing, "wb", buffering=0) as word,
+        executor.start(["sh", "-c", "read word; exit 0"], trace="network", stdin=stdin.fileno()) as session,
+    ):
+        tracer = its_tracer(launcher)
+        os.kill(launcher.pid, signal.SIGSTOP)
+        try:
+            os.kill(tracer, signal.SIGKILL)
+            word.write(b"word\n")
+            assert until(lambda: any(is_ended_init(pid) for pid in children(launcher.pid)))
+        finally:
+            os.kill(launcher.pid, signal.SIGCONT)
+
+        with pytest.raises(SandboxLostError, match="tracer"):
+            session.wait(timeout=30)
+
+
+def is_ended_init(pid: int) -> bool:
+    try:
+        return "(bldr-init) Z" in Path(f"/proc/{pid}/stat").read_text("ascii")
+    except OSError:
+        return False
 
 
 def test_no_tracer_is_left_when_the_session_is_dropped(launcher: Launcher) -> None:
-    assert until(lambda: tracers(launcher) == set())
+    assert until(lambda: has_no_tracers(launcher))
     session = start(launcher, "sleep", "60")
-    assert len(tracers(launcher)) == 1
+    assert its_tracer(launcher)
 
     session.close()
 
-    assert until(lambda: tracers(launcher) == set())
+    assert until(lambda: has_no_tracers(launcher))
 
 
 def test_a_link_is_followed_anew_where_it_can_change(trace: Callable[..., ExecutionResult], project: Path) -> None:
@@ -415,14 +461,14 @@ def test_a_link_is_followed_anew_where_it_can_change(trace: Callable[..., Execut
 
 def test_one_tracer_serves_one_sandbox_after_the_other(launcher: Launcher) -> None:
     executor = HermeticExecutor.create(specification().build(), launcher=launcher)
-    assert until(lambda: tracers(launcher) == set())
+    assert until(lambda: has_no_tracers(launcher))
     for number in range(3):
         result = executor.execute(["cat", f"/tmp/none-{number}"], trace="full")
 
         assert [path for path in result.probes if "/none-" in path] == [f"/tmp/none-{number}"]
         assert result.executions[0].argv == ("cat", f"/tmp/none-{number}")
         assert len(tracers(launcher)) <= 1
-    assert until(lambda: tracers(launcher) == set())
+    assert until(lambda: has_no_tracers(launcher))
 
 
 def test_executions_at_the_same_time_do_not_mix(launcher: Launcher) -> None:
@@ -529,9 +575,9 @@ def test_what_was_refused_is_told_when_a_traced_sandbox_is_killed(launcher: Laun
 def test_a_traced_sandbox_that_refuses_dies_with_its_tracer(launcher: Launcher) -> None:
     spec = specification().with_process(ProcessPolicy(allow_exec=False)).build()
     executor = HermeticExecutor.create(spec, launcher=launcher)
+    assert until(lambda: has_no_tracers(launcher))
     with executor.start(["sleep", "60"], trace="network", stdin=None) as session:
-        for tracer in tracers(launcher):
-            os.kill(tracer, signal.SIGKILL)
+        os.kill(its_tracer(launcher), signal.SIGKILL)
 
         with pytest.raises(SandboxLostError, match="tracer"):
             session.wait(timeout=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal
+import errno
 import os
 import select
 import time
@@ -28,6 +29,7 @@ __all__ = ["Facts", "LinuxSandbox"]
 
 _BLOCK = 512  # bytes of a block of ru_inblock and ru_oublock (getrusage(2), task_io_accounting_ops.h)
 _STEP = "start the init"
+_TRACER_LOST = "the sandbox or its tracer was ended from outside while the command ran"
 
 
 class Facts:
@@ -149,7 +151,8 @@ class LinuxSandbox:
         The command has ended, so the tracer is about to.
 
         Raises:
-            SandboxLostError: What arrived is not a report.
+            SandboxLostError: What arrived is not a report; or the tracer is gone, and what the command did may be the
+                consequence of that.
         """
         while self._traced and self._recording < 0 and self._status.fd >= 0:
             if not await_ready(self._status.fd, select.POLLIN, self._status.patience):
@@ -160,6 +163,8 @@ class LinuxSandbox:
             if report is not None and not report[0]:
                 break  # it has been killed
         if self._recording < 0:
+            if self._traced and not self._killed and self._ended is not None and self._ended.status is not None:
+                raise SandboxLostError(_TRACER_LOST)
             return None
         calls, dropped = self._counts
         return Recording(os.pread(self._recording, os.fstat(self._recording).st_size, 0), calls, dropped)
@@ -198,7 +203,7 @@ class LinuxSandbox:
             if kind == b"failed" and len(items) == 5:
                 raise self._failure(int(items[1]), items[2].decode(), int(items[3]), os.fsdecode(items[4]))
             if kind == b"absent" and len(items) == 3:
-                raise _not_executable(self._argv[0], int(items[1]), os.fsdecode(items[2]))
+                raise _not_executable(self._argv[0], int(items[1]), os.fsdecode(items[2]), traced=self._traced)
         except ValueError as error:
             if isinstance(error, BldrError):
                 raise
@@ -272,7 +277,7 @@ class LinuxSandbox:
         elif not items and (self._killed or self._is_out_of_memory()):
             self._ended = Ended(None)
         elif self._traced and self._recording < 0:
-            raise SandboxLostError("the sandbox or its tracer was ended from outside while the command ran")
+            raise SandboxLostError(_TRACER_LOST)
         else:
             raise SandboxLostError("the sandbox was ended from outside while the command ran")
         if self._meter is not None:
@@ -438,9 +443,9 @@ def remove_group(path: str) -> None:
         pass  # the launcher does it when it ends
 
 
-def _not_executable(name: str, number: int, path: str) -> BldrError:
-    import errno
-
+def _not_executable(name: str, number: int, path: str, *, traced: bool) -> BldrError:
+    if traced and number == errno.ENOSYS:  # what a traced call gets without a tracer
+        return SandboxLostError(_TRACER_LOST)
     if number in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC):
         text = os.strerror(number)
         return SandboxSetupError(
