@@ -6,10 +6,10 @@ import os
 import time
 
 from bldr.errors import BldrError, InvalidCommandError, SandboxError, TimeLimitError
-from bldr.execution.session import Sandbox
 from bldr.execution.streams import DEFAULT_CAPTURE_LIMIT, Plumbing
 from bldr.model.limits import parse_duration
 from bldr.model.paths import normalize
+from bldr.sandbox.command import Command
 from bldr.sandbox.select import backend_for, lower_backend_for
 
 TYPE_CHECKING = False
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bldr.audit.log import AuditLog
+    from bldr.execution.session import Sandbox
     from bldr.execution.streams import Sink, Source
     from bldr.model.limits import Duration, ResourceLimits
     from bldr.model.result import Denial, ExecutionResult
@@ -260,8 +261,19 @@ class HermeticExecutor:
         running = None
         try:
             running = backend.start(
-                words, directory, plumbing.streams, terminal=pty, until=until, silence=quiet is not None, trace=trace
+                Command(
+                    words,
+                    directory,
+                    plumbing.streams,
+                    terminal=pty,
+                    until=until,
+                    silence=quiet is not None,
+                    trace=trace,
+                    meanwhile=_load_session,
+                )
             )
+            from bldr.execution.session import Sandbox
+
             plumbing.handed_over()
             return Sandbox(
                 running,
@@ -310,6 +322,12 @@ class HermeticExecutor:
                     links = [name for name in names if os.path.islink(os.path.join(directory, name))]
                     found += [os.path.join(directory, name) for name in (*files, *links)]
         return tuple(sorted(found))
+
+
+def _load_session() -> None:
+    """Load what is needed from the start of a command on, the first time."""
+    from bldr.execution import loop as _loop  # noqa: F401
+    from bldr.execution import session as _session  # noqa: F401
 
 
 def _sets_up(backend: Backend) -> bool:

@@ -98,11 +98,12 @@ class LinuxSandbox:
         self.alarms: list[int] = []
         self.terminal_fd = -1
 
-    def await_start(self, until: float | None) -> None:
+    def await_start(self, until: float | None, meanwhile: Callable[[], None]) -> None:
         """Wait until the command has been started; what there is of the sandbox is released when it cannot be.
 
         Args:
             until: Monotonic time when the timeout of the execution passes.
+            meanwhile: Called first.
 
         Raises:
             TimeLimitError: The timeout passed first.
@@ -111,6 +112,7 @@ class LinuxSandbox:
             SandboxLostError: Init died without a word.
         """
         try:
+            meanwhile()
             self._await_report(until)
         except BaseException:
             self.close()
