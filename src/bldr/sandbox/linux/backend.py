@@ -18,13 +18,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.errors import BldrError
     from bldr.model.limits import ResourceLimits
+    from bldr.model.receipt import GuaranteeRecord
     from bldr.model.spec import SandboxSpec
     from bldr.sandbox.command import Command
     from bldr.sandbox.linux.gateway import Gateway
     from bldr.sandbox.linux.launcher import Groups, Launcher
     from bldr.sandbox.linux.plan import Plan
     from bldr.sandbox.linux.prepared import Prepared
-    from bldr.sandbox.linux.running import LinuxSandbox
+    from bldr.sandbox.linux.running import Facts, LinuxSandbox
     from bldr.sandbox.resolved import ResolvedSpec
 
 __all__ = ["NAME", "LinuxBackend"]
@@ -69,6 +70,8 @@ class LinuxBackend:
         self._prepared = prepare(self.resolved, layers=layers)
         self._env = tuple(os.fsencode(f"{name}={text}") for name, text in spec.environment.items())
         self._disks: list[str] = []
+        self._receipts: dict[tuple[object, ...], tuple[GuaranteeRecord, ...]] = {}
+        self._watched_limits = replace(spec.limits, processes=spec.process_ceiling)
         self._flags = (b"host-proc",) if Guarantee.PROCESSES_ISOLATED in spec.allow_degraded else ()
 
     def start(self, command: Command) -> LinuxSandbox:
@@ -146,9 +149,7 @@ class LinuxBackend:
             failure=lambda number, operation, code, text: _failure(
                 prepared, (number, operation, code, text), command.cwd
             ),
-            receipt=lambda facts: guarantees.records(
-                self.spec, prepared.plan, facts, timeout=command.until is not None, silence=command.silence
-            ),
+            receipt=lambda facts: self._records(prepared, facts, command),
             notes=lambda facts: (*guarantees.notes(prepared.plan, facts), *_TRACED.get(command.trace, ())),
             backend=NAME,
             outputs=prepared.outputs if self.launcher.mode == "root" else None,
@@ -157,6 +158,16 @@ class LinuxBackend:
         )
         sandbox.await_start(command.until, command.meanwhile)
         return sandbox
+
+    def _records(self, prepared: Prepared, facts: Facts, command: Command) -> tuple[GuaranteeRecord, ...]:
+        """The rows of a receipt, which are the same for nearly all runs."""
+        timeout, silence = command.until is not None, command.silence
+        key = (prepared, timeout, silence, facts.decisive)
+        rows = self._receipts.get(key)
+        if rows is None:
+            rows = guarantees.records(self.spec, prepared.plan, facts, timeout=timeout, silence=silence)
+            self._receipts[key] = rows
+        return rows
 
     def _new_gateway(self) -> Gateway | None:
         if self.spec.network.is_hermetic:
@@ -184,7 +195,7 @@ class LinuxBackend:
 
     def watched_limits(self) -> ResourceLimits:
         """The limits that have to be looked after while a command runs."""
-        return replace(self.spec.limits, processes=self.spec.process_ceiling)
+        return self._watched_limits
 
 
 def _failure(prepared: Prepared, report: tuple[int, str, int, str], cwd: str) -> BldrError:

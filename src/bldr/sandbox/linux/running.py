@@ -48,6 +48,14 @@ class Facts:
         self.ended_clean = False
         self.temps_removed = False
 
+    @property
+    def decisive(self) -> tuple[object, ...]:
+        """What of it decides what a receipt says of guarantees."""
+        return (
+            bool(self.group), self.group_files, self.landlock_abi, self.fresh_proc, self.ended_clean,
+            self.temps_removed,
+        )  # fmt: skip
+
 
 class LinuxSandbox:
     """Waits for reports of init, signals it, and cleans up behind it.
