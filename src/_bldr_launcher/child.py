@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["fork"]
+__all__ = ["become", "fork"]
 
 
 def fork(control: int, parent: str, *, landlock: bool = False) -> int:
@@ -24,17 +24,23 @@ def fork(control: int, parent: str, *, landlock: bool = False) -> int:
     """
     pid = os.fork()  # noqa: TID251  the caller has one thread
     if pid == 0:
-        _become(control, parent, landlock=landlock)
+        become(control, parent, landlock=landlock)
     return pid
 
 
-def _become(control: int, parent: str, *, landlock: bool) -> None:
-    """Turn a fork into the launcher; never returns."""
+def become(control: int, parent: str = "", *, landlock: bool = False) -> None:
+    """Turn a fork into the launcher; never returns.
+
+    Args:
+        control: As for :func:`fork`.
+        parent: As for :func:`fork`; found where it is not given.
+        landlock: As for :func:`fork`.
+    """
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):  # first of all: who reads what the caller prints must not have to wait for this one
             os.dup2(null, number)
-        from _bldr_launcher import init, server
+        from _bldr_launcher import init, scratch, server
 
         init.close_all_but(control)
         os.setsid()
@@ -44,6 +50,6 @@ def _become(control: int, parent: str, *, landlock: bool) -> None:
             from _bldr_launcher.landlock_server import LandlockLauncher
 
             kind = LandlockLauncher
-        server.serve(control, parent, ready=1, once=True, kind=kind)
+        server.serve(control, parent or scratch.find_parent(os.environ), ready=1, once=True, kind=kind)
     finally:
         os._exit(1)

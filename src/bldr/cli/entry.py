@@ -40,28 +40,25 @@ def start() -> NoReturn:
 
 
 def _begin(arguments: Sequence[str]) -> tuple[int, int] | None:
-    """Fork the launcher before its options are read: it takes as long to get ready as this process.
+    """Fork the launcher before anything else is loaded: it takes as long to get ready as this process.
 
     Returns:
         Its process number and the descriptor of the socket to it; ``None`` when it is too early to tell whether one
         is needed, or when there is no room for it, which whoever needs it will report.
     """
     if sys.platform == "linux" and arguments[:1] == ["run"] and "--" in arguments:
-        from _bldr_launcher import channel, child, scratch
+        import _socket
 
-        parent = scratch.find_parent(os.environ)
-        if not parent:
-            return None
         try:
-            ours, theirs = channel.pair()
+            ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+            pid = os.fork()  # noqa: TID251  there is one thread
         except OSError:
             return None
-        try:
-            return child.fork(theirs, parent), ours
-        except OSError:
-            os.close(ours)
-        finally:
-            os.close(theirs)
+        if pid == 0:
+            from _bldr_launcher import child
+
+            child.become(theirs.detach())
+        return pid, ours.detach()
     return None
 
 

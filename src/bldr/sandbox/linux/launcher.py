@@ -439,18 +439,16 @@ class Launcher:
             control: Descriptor of the socket to it.
 
         Raises:
-            SandboxLostError: Nothing can watch it.
+            SandboxLostError: There is no place for temps.
         """
-        process = self._current = _Process(control, self._patience)
+        process = _Process(control, self._patience)
         process.pid = pid
-        try:
-            self._watch(process)
-        except OSError as error:
-            self._current = None
+        if not scratch.find_parent(os.environ):
             process.end()
-            from bldr.sandbox.linux.failures import not_started
-
-            raise not_started(error) from error
+            self.begin()  # which says why there is none
+            return
+        self._current = process
+        self._watch(process)
 
     def ensure(self) -> None:
         """Start the launcher when none runs, and wait until it is ready.
@@ -566,9 +564,9 @@ class Launcher:
             os.close(theirs)
 
     def _watch(self, process: _Process) -> None:
-        """Notice the end of a new process, and let this one's end be its own."""
-        process.pidfd = os.pidfd_open(process.pid)
+        """Let the end of this process be that of a new one, whose own end will be noticed."""
         atexit.register(self.part)
+        process.pidfd = os.pidfd_open(process.pid)
 
 
 def _send(process: _Process, request: bytes, fds: list[int]) -> None:
