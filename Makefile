@@ -17,7 +17,7 @@ LINUX_ONLY := \
 	--exclude '/bldr/sandbox/linux/gateway\.py$$' \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \
 	--exclude '/bldr/(cli/(cached|learn|trial|unconfined)|execution/(caching|changes|commit|loop|monitor|staging|timeout|trial)|learn/(lesson|proving|watching)|store/(blobs|cache|inputroot|outputs|toolchains))\.py$$' \
-	--exclude '/bldr/(cli/(build|clean|watching)|engine/(build|cleaning|confining|drafts|files|lock|performing|publishing|stages|state))\.py$$'
+	--exclude '/bldr/(cli/(build|clean|watching)|engine/(build|cleaning|confining|drafts|files|lock|performing|publishing|reasons|stages|state))\.py$$'
 POSIX_ONLY := \
 	--exclude '/_bldr_launcher/(pseudofile|seccomp|trace_calls)\.py$$' \
 	--exclude '/bldr/sandbox/linux/facts\.py$$' \
