@@ -370,6 +370,9 @@ class Launcher:
                     self.trace(waiting, fds[0], request.Request.parse(short), plan)
                 return waiting.link
             self.remove_temps(plan, place)
+        self.make_temps(plan, place)
+        if self.is_refused(fds[0], plan, place):
+            return None
         needs_new = request.load_for(plan.steps or request.steps_of(packed)) or uid != b"0"
         while waiting := None if needs_new else self.stock.take_plain():
             if not self.limit(waiting, limits, fds[0]):
@@ -382,10 +385,6 @@ class Launcher:
                 return None
             self.pass_on(waiting.link, data, fds)
         try:
-            self.make_temps(plan, place)  # init has begun meanwhile, and waits for the trees
-            if self.is_refused(fds[0], plan, place):
-                os.close(waiting.link)
-                return None
             self.trees.send(waiting.link, plan, place)
         except BaseException:
             os.close(waiting.link)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trees", "close_all"]
 
-FIRST_MESSAGE = 4  # trees; each following message has twice as many as the one before, up to what init takes
+FIRST_MESSAGE = 16  # trees; each following message has twice as many as the one before, up to what init takes
 MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors under way by RLIMIT_NOFILE (unix(7))
 
 
