@@ -9,10 +9,10 @@ SCRIPTS := scripts/make-venv .ci/run examples/demo/demo.sh
 # Modules that need calls of Linux, and those that need POSIX: for other platforms they are read for the types that they
 # offer, and not checked. tests/architecture/test_platforms.py holds the lists to what modules import.
 LINUX_ONLY := \
-	--exclude '/_bldr_launcher/(__main__|cgroup|channel|init|landlock|landlock_init|landlock_server|landlock_steps|overlay|root)\.py$$' \
+	--exclude '/_bldr_launcher/(__main__|cgroup|channel|child|command|init|reaper|report|landlock|landlock_init|landlock_server|landlock_steps|overlay|root)\.py$$' \
 	--exclude '/_bldr_launcher/(attributes|descendants|exchange|forked|mountinfo|ownership|policy|request|scratch|server|steps|stock|syscalls|trace_observer|trace_paths|tracer|tracers|trees)\.py$$' \
 	--exclude '/bldr/sandbox/linux/(backend|cgroup|duplicate|failures|guarantees|ladder|launcher|limits|prepared|probe|processes|running|trials)\.py$$' \
-	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial|scope|spawning)\.py$$' \
+	--exclude '/bldr/sandbox/linux/(cgroup_remedies|cgroup_trial|requests|scope|spawning)\.py$$' \
 	--exclude '/_bldr_launcher/(gateway/(__main__|datagrams|ledger|loop|nameserver|resolver|serving|streams)|netlink|network)\.py$$' \
 	--exclude '/bldr/sandbox/linux/gateway\.py$$' \
 	--exclude '/bldr/sandbox/linux/landlock/(backend|guarantees)\.py$$' \

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import _socket
+import _struct as struct
 import os
-import struct
 
 from _bldr_launcher import wire
 

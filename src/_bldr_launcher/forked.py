@@ -14,7 +14,8 @@ import _thread
 import errno
 import os
 
-from _bldr_launcher import attributes, channel, init, policy, seccomp, steps, wire
+from _bldr_launcher import attributes, channel, command, policy, seccomp, steps, wire
+from _bldr_launcher.report import StepError, confession, guarded, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from _bldr_launcher.kernel import Kernel
+    from _bldr_launcher.request import Request
 
 __all__ = ["become", "run_child", "start", "take_streams", "watch"]
 
 
 def start(
-    request: init.Request, ends: tuple[list[int], int], terminal: tuple[int, str] | None, kernel: Kernel
+    request: Request, ends: tuple[list[int], int], terminal: tuple[int, str] | None, kernel: Kernel
 ) -> tuple[int, bytes]:
     """Start the command of a sandbox with namespaces, and refuse what its policy refuses.
 
@@ -49,19 +51,19 @@ def start(
 
         def listen() -> None:
             if request.is_traced:
-                seccomp.let_trace(init.first_path(request), tracer, kernel, referee.record)
+                seccomp.let_trace(command.first_path(request), tracer, kernel, referee.record)
             elif (listener := policy.install(request.refused, kernel)) >= 0:
                 channel.send(theirs, b"listener", [listener])
                 os.close(listener)
 
         run_child(theirs, lambda: _become_refused(request, streams, terminal, listen))
     os.close(theirs)
-    init.send(streams[0], [b"refusals"], [referee.record])
+    send(streams[0], [b"refusals"], [referee.record])
     return pid, watch(ours, (), referee)
 
 
 def _become_refused(
-    request: init.Request,
+    request: Request,
     streams: list[int],
     terminal: tuple[int, str] | None,
     listen: Callable[[], None],
@@ -69,13 +71,13 @@ def _become_refused(
     os.setsid()
     take_streams(streams, terminal)
     if request.is_traced:
-        init.guarded(-1, b"trace", listen)
+        guarded(-1, b"trace", listen)
     try:
         if not request.is_traced:
             listen()
         policy.try_refused(request.refused)
     except OSError as error:
-        raise init.StepError(-1, b"refuse", error) from error
+        raise StepError(-1, b"refuse", error) from error
     become(request)
 
 
@@ -89,12 +91,12 @@ def run_child(link: int, become_command: Callable[[], NoReturn]) -> NoReturn:
     report: list[bytes]
     try:
         become_command()
-    except init.StepError as error:
+    except StepError as error:
         report = error.report
     except OSError as error:
         report = [b"absent", str(error.errno).encode(), os.fsencode(error.filename or b"")]
     except BaseException as error:  # noqa: BLE001  our own mistake, which init passes on
-        report = init.confession(error)
+        report = confession(error)
     channel.send(link, wire.pack(report))
     os._exit(1)
 
@@ -110,7 +112,7 @@ def take_streams(streams: list[int], terminal: tuple[int, str] | None) -> None:
 
 
 def become(
-    request: init.Request, is_shown: Callable[[bytes], bool] = os.path.lexists, *, hides_interpreters: bool = False
+    request: Request, is_shown: Callable[[bytes], bool] = os.path.lexists, *, hides_interpreters: bool = False
 ) -> NoReturn:
     """Execute the command, with the signals as a new program expects them.
 
@@ -123,11 +125,11 @@ def become(
         StepError: A canary was possible.
         OSError: It is not there or cannot be executed; ELIBACC when that is true of its interpreter or loader.
     """
-    for signum in init.DEFAULTED:
+    for signum in command.DEFAULTED:
         _signal.signal(signum, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-    env = init.guarded(-1, b"canary", steps.scrubbed, request.variables())
-    path = init.find_executable(request.argv[0], env.get(b"PATH", init.SEARCH_PATH), is_shown)
+    env = guarded(-1, b"canary", steps.scrubbed, request.variables())
+    path = command.find_executable(request.argv[0], env.get(b"PATH", command.SEARCH_PATH), is_shown)
     try:
         os.execve(path, request.argv, env)
     except OSError as error:  # itself it is there, and may be executed

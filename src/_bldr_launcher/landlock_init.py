@@ -14,8 +14,9 @@ from __future__ import annotations
 import _signal
 import os
 
-from _bldr_launcher import channel, descendants, forked, init, policy, scratch, syscalls, wire
+from _bldr_launcher import channel, command, descendants, forked, init, policy, reaper, scratch, syscalls, wire
 from _bldr_launcher.landlock_steps import OPERATIONS, Confinement
+from _bldr_launcher.report import StepError, confess, guarded, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def main(link: int, launcher: int, kernel: Kernel = syscalls) -> NoReturn:
     status = -1
     temps: list[bytes] = []
     try:
-        failure: init.StepError | None = None
+        failure: StepError | None = None
         try:
-            init.guarded(-1, b"start-init", _prepare, link, kernel)
-        except init.StepError as error:
+            guarded(-1, b"start-init", _prepare, link, kernel)
+        except StepError as error:
             failure = error
         if os.getppid() != launcher:  # it died before it was said what happens then
             os._exit(0)
@@ -48,14 +49,14 @@ def main(link: int, launcher: int, kernel: Kernel = syscalls) -> NoReturn:
         status = streams[0]
         failure = failure or unheard
         if failure is not None:
-            init.send(status, failure.report)
+            send(status, failure.report)
         else:
             temps = [step[1] for step in request.steps if step[0] == b"temp-at"]
             _live(request, streams, temps, kernel)
     except BrokenPipeError:
         pass  # the supervisor is gone: nobody is left to be told
     except BaseException as error:  # noqa: BLE001  our own mistake: say so, and end the sandbox
-        init.confess(status, error)
+        confess(status, error)
     finally:
         _end_survivors(temps)
         os._exit(0)
@@ -64,7 +65,7 @@ def main(link: int, launcher: int, kernel: Kernel = syscalls) -> NoReturn:
 def _prepare(link: int, kernel: Kernel) -> None:
     init.close_all_but(link, kernel=kernel)  # first: a copy of the other end would hide that it was closed
     kernel.prctl(syscalls.PR_SET_NAME, b"bldr-init")
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, (*init.FORWARDED, _signal.SIGCHLD, wire.ENDING))
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, (*reaper.FORWARDED, _signal.SIGCHLD, wire.ENDING))
     kernel.empty_capability_sets()
     kernel.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     kernel.prctl(syscalls.PR_SET_PDEATHSIG, wire.ENDING)
@@ -81,7 +82,7 @@ def _end_survivors(temps: list[bytes]) -> int:
 def _live(request: init.Request, streams: list[int], temps: list[bytes], kernel: Kernel) -> None:
     """Start the command, then wait for signals until it ends."""
     status = streams[0]
-    terminal = init.open_terminal() if b"terminal" in request.flags else None
+    terminal = command.open_terminal() if b"terminal" in request.flags else None
     ours, theirs = channel.pair()
     abi = kernel.landlock_version()
     parent = os.getpid()
@@ -95,19 +96,19 @@ def _live(request: init.Request, streams: list[int], temps: list[bytes], kernel:
         os.close(fd)
     referee = policy.Referee(request.refused, sees_host=True)
     if request.refused:
-        init.send(status, [b"refusals"], [referee.record])
+        send(status, [b"refusals"], [referee.record])
     if failure := forked.watch(ours, _writable(request), referee):
         channel.send(status, failure)
         return
     handles = [os.pidfd_open(parent)]
     if terminal is not None:
         handles.append(terminal[0])
-    init.send(status, [b"started", str(abi).encode(), b"0"], handles)
+    send(status, [b"started", str(abi).encode(), b"0"], handles)
     if terminal is not None:
         os.close(terminal[0])
-    ended = init.wait_for(pid, lambda: _end_survivors(temps), ending=wire.ENDING)
+    ended = reaper.wait_for(pid, lambda: _end_survivors(temps), ending=wire.ENDING)
     if ended is not None:
-        init.send(status, init.end_report(*ended, forked=True))
+        send(status, reaper.end_report(*ended, forked=True))
 
 
 def _writable(request: init.Request) -> list[bytes]:
@@ -145,15 +146,15 @@ def _become_command(
         try:
             OPERATIONS[operation](state, *arguments)
         except OSError as error:
-            raise init.StepError(number, operation, error) from error
+            raise StepError(number, operation, error) from error
     try:
         os.chdir(request.cwd)
     except OSError as error:
-        raise init.StepError(-1, b"chdir", error) from error
+        raise StepError(-1, b"chdir", error) from error
     try:
         policy.try_refused(request.refused)
     except OSError as error:
-        raise init.StepError(-1, b"refuse", error) from error
+        raise StepError(-1, b"refuse", error) from error
     forked.become(request, _is_shown, hides_interpreters=True)
 
 

@@ -44,12 +44,19 @@ class Source:
         self.is_tree = is_tree
 
 
-def sources_of(operation: bytes, arguments: list[bytes], scratch: bytes) -> tuple[Source, ...]:
-    """Return the trees that a step needs, in the order in which init attaches them."""
+def sources_of(operation: bytes, arguments: list[bytes], scratch: bytes, *, alone: bool) -> tuple[Source, ...]:
+    """Return the trees that a step needs, in the order in which init attaches them.
+
+    Args:
+        operation: Its name.
+        arguments: Its arguments.
+        scratch: The scratch directory of the execution.
+        alone: Whether that is itself the only temp, in place of a directory in it.
+    """
     if operation == b"bind":
         return (Source(arguments[0], at=arguments[1], is_tree=arguments[2] == b"dir"),)
     if operation == b"temp":
-        return (Source(scratch + b"/" + arguments[0], is_temp=True),)
+        return (Source(scratch if alone else scratch + b"/" + arguments[0], is_temp=True),)
     if operation == b"copy":
         return (Source(scratch + b"/" + arguments[0], is_temp=True, is_tree=arguments[2] == b"dir"),)
     if operation == b"overlay":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _bldr_launcher import wire
 
-__all__ = ["Request", "join", "limits_of", "split", "steps_of", "without_trace"]
+__all__ = ["Request", "join", "limits_of", "load_for", "split", "steps_of", "without_trace"]
 
 
 class Request:
@@ -62,18 +62,6 @@ class Request:
         argv, env = words[2 : 2 + argc], words[2 + argc :]
         return Request(int(uid), set(flags.split()), scratch, steps_of(plan), words[1], argv, env, limits_of(limits))
 
-    def load(self) -> bool:
-        """Load the modules that few requests need; whether there were any, so that only an init to come has them.
-
-        An init cannot load them: it has left the files that they would be in.
-        """
-        names = {step[0] for step in self.steps}
-        if self.refused:
-            from _bldr_launcher import forked as _forked  # noqa: F401
-        if b"names" in names:
-            from _bldr_launcher import network as _network  # noqa: F401
-        return bool(self.refused) or b"names" in names
-
 
 def split(data: bytes) -> list[bytes]:
     """Return the parts of a request: id, flags, scratch directory, limits, plan and command.
@@ -107,6 +95,20 @@ def steps_of(plan: bytes) -> list[list[bytes]]:
         decoded.append(fields[place + 1 : place + 1 + count])
         place += 1 + count
     return decoded
+
+
+def load_for(steps: list[list[bytes]]) -> bool:
+    """Load the modules that few steps need; whether there were any, so that only an init to come has them.
+
+    An init cannot load them: it has left the files that they would be in.
+    """
+    refuses = any(step[0] == b"refuse" and len(step) > 1 for step in steps)
+    has_names = any(step[0] == b"names" for step in steps)
+    if refuses:
+        from _bldr_launcher import forked as _forked  # noqa: F401
+    if has_names:
+        from _bldr_launcher import network as _network  # noqa: F401
+    return refuses or has_names
 
 
 def limits_of(limits: bytes) -> list[tuple[bytes, bytes, bytes]]:

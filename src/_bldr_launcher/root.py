@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import _signal
 import _socket
+import _struct as struct
 import fcntl
 import os
-import struct
 
 from _bldr_launcher import channel, syscalls
 

@@ -11,9 +11,26 @@ import errno
 import fcntl
 import os
 
-__all__ = ["PREFIX", "create_base", "remove_leftovers", "remove_temps", "remove_tree"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PREFIX", "create_base", "find_parent", "remove_leftovers", "remove_temps", "remove_tree"]
 
 PREFIX = "bldr-scratch-"
+
+
+def find_parent(environment: Mapping[str, str]) -> str:
+    """Return the host directory below which temps are made, on disk where there is a choice; empty for none.
+
+    Args:
+        environment: The caller's variables, of which ``TMPDIR`` may name one.
+    """
+    named = environment.get("TMPDIR", "")
+    for path in [named] if named else ["/var/tmp", "/tmp"]:  # a private directory is made below it
+        if os.path.isabs(path) and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
+            return path
+    return ""
 
 
 def create_base(parent: str) -> tuple[str, int]:

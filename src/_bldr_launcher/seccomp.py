@@ -7,9 +7,9 @@ family at a time; ptrace, set*uid, setxattr, mkfifo and personality have to stay
 
 from __future__ import annotations
 
+import _struct as struct
 import errno
 import os
-import struct
 
 from _bldr_launcher import channel, syscalls, wire
 

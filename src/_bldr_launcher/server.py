@@ -25,7 +25,7 @@ import os
 import resource
 import select
 
-from _bldr_launcher import channel, init, request, root, scratch, seccomp, steps, stock, syscalls, trees, wire
+from _bldr_launcher import channel, init, places, request, root, scratch, seccomp, steps, stock, syscalls, trees, wire
 from _bldr_launcher.wire import SANDBOX_ID
 
 TYPE_CHECKING = False
@@ -67,7 +67,7 @@ def serve(
         control_fd: Descriptor of the SOCK_SEQPACKET socket to the supervisor.
         scratch_parent: Host directory below which temps are made.
         ready: How many inits wait for a request.
-        once: Make no further one after the first request.
+        once: Make no further one after the first request, and end with the sandbox that it was for.
         kernel: The system calls; a test puts one that fails in its place.
         kind: What makes the sandboxes; :class:`Launcher` by default.
     """
@@ -76,12 +76,14 @@ def serve(
         base, lock = scratch.create_base(scratch_parent)
         step = b"launcher"
         steps.plant()
-        place = find_place()
+        place = places.find()
         launcher = (kind or Launcher)(control_fd, base, lock, ready=ready, once=once, kernel=kernel, place=place)
         step = b"namespaces"
         launcher.gain_mounts()
         step = b"seccomp"
         launcher.confine_itself()
+        step = b"namespaces"
+        launcher.prove_namespaces()
     except OSError as error:
         report = [b"failed", b"-1", step, str(error.errno or 0).encode(), os.fsencode(str(error.args[-1]))]
         if base:
@@ -89,7 +91,7 @@ def serve(
         channel.send(control_fd, wire.pack(report))
         os._exit(1)
     try:
-        channel.send(control_fd, wire.pack([b"ready", launcher.mode, os.fsencode(base), *described(place)]))
+        channel.send(control_fd, wire.pack([b"ready", launcher.mode, os.fsencode(base), *places.described(place)]))
         launcher.loop()
     finally:
         launcher.end_everything()
@@ -107,7 +109,7 @@ class Launcher:
         base: Host directory for the scratch directories.
         lock: Descriptor that holds the lock on it.
         ready: How many inits wait for a request.
-        once: Make no further one after the first request.
+        once: Make no further one after the first request, and end with the sandbox that it was for.
         kernel: The system calls.
         place: Where cgroups are made; None where there is no such place.
     """
@@ -139,7 +141,7 @@ class Launcher:
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
         self.euid, self.egid = os.geteuid(), os.getegid()
         self.mode = b"root" if root.is_host_root() else b"user"
-        self.trees = trees.Trees(kernel, -1)
+        self.trees = trees.Trees(kernel, maps=self.mode == b"root")
         self.paused = False  # none could be made ahead; tried again after the next request
         self.leftovers_removed = False
         self.retired = False
@@ -159,7 +161,8 @@ class Launcher:
         The namespace keeps receiving the host's mounts (MS_SLAVE); nothing is ever mounted in it.
         """
         if self.mode == b"root":
-            self.trees = trees.Trees(self.kernel, root.identity_namespace(SANDBOX_ID, self.kernel))
+            if not self.once:
+                self.trees.make_map()
             return
         self.kernel.unshare(syscalls.CLONE_NEWUSER)
         root.map_identity(self.euid, self.euid, self.egid, gid=self.egid)
@@ -185,6 +188,15 @@ class Launcher:
             for chown_succeeds in (False, True):
                 seccomp.sandbox_filter(mounts=mounts, chown_succeeds=chown_succeeds)
 
+    def prove_namespaces(self) -> None:
+        """Make the one sandbox that will be asked for, where nothing has shown yet that there are namespaces.
+
+        Raises:
+            OSError: There are none.
+        """
+        if self.once and self.mode == b"root":
+            self.stock.inits.append(self.clone(0))
+
     def loop(self) -> None:
         """Serve until the supervisor closes its end."""
         poller = select.poll()
@@ -207,8 +219,16 @@ class Launcher:
                     self.prepare_ahead()
                 elif fd == self.control and not self.serve_one():
                     return
-            if self.retired and not self.children and not self.tracers:
+            if self.retired and not self.children and not self.tracers and not self.has_more():
                 return
+
+    def has_more(self) -> bool:
+        """Whether a request has come that has to be served before the end; none can come from now on."""
+        if self.once:
+            channel.refuse(self.control)
+        poller = select.poll()
+        poller.register(self.control, select.POLLIN)
+        return bool(poller.poll(0)) and self.serve_one()
 
     def patience(self) -> int | None:
         """Milliseconds to wait for an event before something is made ahead; None when nothing has to be.
@@ -290,8 +310,6 @@ class Launcher:
                 self.retire()
             return True
         self.paused = False
-        if self.once:
-            self.ready, self.leftovers_removed = 0, True
         link = None
         self.stage = b"start-init"
         try:
@@ -306,13 +324,15 @@ class Launcher:
             trees.close_all(fds)
             if link is not None:
                 os.close(link)
+            if self.once:
+                self.retire()
         return True
 
     def settle(self) -> None:
         """Look for a place again, and send home who waits: they were made in the cgroup of before."""
         self.stock.dismiss_all()
-        self.place = find_place()
-        channel.send(self.control, wire.pack([b"place", *described(self.place)]))
+        self.place = places.find()
+        channel.send(self.control, wire.pack([b"place", *places.described(self.place)]))
 
     def retire(self) -> None:
         """Make nothing ahead any more, send home who waits, and end when the sandboxes that run have ended."""
@@ -346,14 +366,14 @@ class Launcher:
             if not self.limit(waiting, limits, fds[0]):
                 return None
             if self.offer(waiting.link, short, fds):
-                self.trace(waiting, fds[0], request.Request.parse(short), plan)
+                if b"trace-" in flags:
+                    self.trace(waiting, fds[0], request.Request.parse(short), plan)
                 return waiting.link
             self.remove_temps(plan, place)
         self.make_temps(plan, place)
         if self.is_refused(fds[0], plan, place):
             return None
-        asked = request.Request.parse(whole)
-        needs_new = asked.load() or uid != b"0"
+        needs_new = request.load_for(plan.steps or request.steps_of(packed)) or uid != b"0"
         while waiting := None if needs_new else self.stock.take_plain():
             if not self.limit(waiting, limits, fds[0]):
                 return None
@@ -369,13 +389,12 @@ class Launcher:
         except BaseException:
             os.close(waiting.link)
             raise
-        self.trace(waiting, fds[0], asked, plan)
+        if b"trace-" in flags:
+            self.trace(waiting, fds[0], request.Request.parse(whole), plan)
         return waiting.link
 
     def trace(self, waiting: stock.Waiting, status: int, asked: request.Request, plan: stock.Plan) -> None:
-        """Let a tracer watch the command, where the request asks for that; init ends when there is none to be had."""
-        if not asked.is_traced:
-            return
+        """Let a tracer watch the command; init ends when there is none to be had."""
         self.stage = b"trace"
         from _bldr_launcher import tracers
 
@@ -493,6 +512,8 @@ class Launcher:
             self.stage = b"map-identity"
             if self.mode == b"root":
                 root.map_identity(uid, SANDBOX_ID, SANDBOX_ID, pid)
+                if uid == 0:
+                    self.trees.map_as(pid)
                 channel.send(ours, b"m")
         except BaseException:
             os.close(ours)
@@ -559,30 +580,6 @@ class Launcher:
         for pid in self.children:
             os.waitpid(pid, 0)
         self.children = set()
-
-
-def find_place() -> cgroup.Place | None:
-    """Find where cgroups can be made; None where the kernel has them, but none of their controllers.
-
-    A look at one short file spares most containers the search: controllers that serve version 1 serve no other.
-    """
-    with open("/proc/self/cgroup", "rb") as own:
-        if b":memory:" in own.read():
-            return None
-    from _bldr_launcher import cgroup
-
-    try:
-        return cgroup.find_place((os.getpid(), os.getppid()))
-    except OSError as error:
-        return cgroup.nowhere(str(error))
-
-
-def described(place: cgroup.Place | None) -> list[bytes]:
-    """What the supervisor is told of the place."""
-    if place is None:
-        return [b"", b"", b"0", b"the controllers belong to cgroup version 1 here"]
-    words = (place.path, " ".join(place.controllers), "1" if place.delegates else "0", place.why)
-    return [os.fsencode(word) for word in words]
 
 
 def _give_pipes(fds: list[int]) -> None:

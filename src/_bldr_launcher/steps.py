@@ -75,6 +75,7 @@ class State:
         self.landlock_abi = 0
         self.refused: frozenset[bytes] = frozenset()  # of b"fork" and b"exec"
         self.passed_out: list[int] = []  # sockets for the gateway
+        self.covers: list[tuple[bytes, int, int]] = []  # mounts that lie in trees of the host: path, device, inode
 
 
 def _relative(at: bytes) -> bytes:
@@ -252,6 +253,9 @@ def _new_tmpfs(state: State, mode: bytes, size: bytes) -> int:
 def _move(state: State, tree: int, at: bytes, where: bytes) -> None:
     """Attach a detached mount at a path of the new root, and close its descriptor."""
     try:
+        if where == b"inside":
+            status = os.fstat(tree)
+            state.covers.append((at, status.st_dev, status.st_ino))
         if where == b"skeleton":
             flags = syscalls.MOVE_MOUNT_F_EMPTY_PATH
             state.kernel.move_mount(tree, b"", syscalls.AT_FDCWD, _relative(at), flags)

@@ -6,8 +6,9 @@ again, so that only the command is missing. It may be used as long as a new sand
 * the plan and the flags are the same bytes, and the id inside is the usual one;
 * each source still is what its path leads to (see `Waiting.is_fresh`);
 * no mount of the host has changed since (proc(5)): trees were copied with the mounts in them;
-* every mount point lies in a directory of the sandbox's own. One in a tree of the host's goes with the file that it
-  covers when somebody outside replaces that (rename(2), unlink(2)), and nobody would be told;
+* every mount point lies in a directory of the sandbox's own, or the mount is found there still. One in a tree of the
+  host's goes with the file that it covers when somebody outside replaces that (rename(2), unlink(2)), and nobody would
+  be told;
 * nothing but steps and flags of which all this is known is in the plan.
 
 What lies in the sources, its permissions and links included, is the host's own and cannot grow old.
@@ -18,16 +19,16 @@ from __future__ import annotations
 import os
 import select
 
-from _bldr_launcher import init, request, scratch, wire
+from _bldr_launcher import channel, init, request, scratch, steps, syscalls, wire
 
 __all__ = ["Plan", "Stock", "Temps", "Waiting"]
 
 EXECUTABLE = frozenset({
-    b"bind", b"canary", b"dir", b"drop", b"file", b"hostname", b"landlock", b"link", b"no-userns", b"pivot", b"rlimit",
-    b"seal", b"seccomp", b"skeleton", b"temp", b"tmpfs", b"unseal",
+    b"bind", b"canary", b"dir", b"drop", b"file", b"hostname", b"landlock", b"link", b"mask", b"no-userns", b"pivot",
+    b"rlimit", b"seal", b"seccomp", b"skeleton", b"temp", b"tmpfs", b"unseal",
 })  # fmt: skip
 FLAGS = frozenset({b"host-proc", b"temps", b"terminal"})
-ELSEWHERE = (b"inside", b"graft", b"overlay")  # mount points around which directories may be the host's
+ELSEWHERE = (b"graft", b"overlay")  # mount points around which there may be others, which nobody looks at
 SHARED_MODE = 0o1777  # what /tmp has, which nearly every sandbox gets
 
 
@@ -67,7 +68,7 @@ class Waiting:
         link: Descriptor of the socket to it.
     """
 
-    __slots__ = ("_executed", "link", "pid", "plan", "sources", "temps")
+    __slots__ = ("_covers", "_root", "link", "pid", "plan", "sources", "temps")
 
     def __init__(self, pid: int, link: int) -> None:
         self.pid = pid
@@ -75,35 +76,60 @@ class Waiting:
         self.plan: Plan | None = None  # what it was equipped with
         self.sources: list[tuple[bytes, int]] = []  # host paths, and descriptors of the trees that it shows of them
         self.temps = ""  # the directory with what it shows as temps
-        self._executed = False
+        self._root = -1  # descriptor of its root, when it has executed the plan
+        self._covers: list[bytes] = []  # path, device, inode of each mount in a tree of the host's
 
     def has_executed(self) -> bool:
-        """Whether it has executed its plan, and said so with one byte."""
-        if not self._executed:
+        """Whether it has executed its plan, and said so."""
+        if self._root < 0:
             poller = select.poll()
             poller.register(self.link, select.POLLIN)
-            try:
-                self._executed = bool(poller.poll(0)) and os.read(self.link, 1) == b"e"
-            except ConnectionResetError:
-                pass  # it has died, and will be reaped
-        return self._executed
+            data, fds = channel.receive(self.link, wire.LARGEST_INLINE) if poller.poll(0) else (b"", [])
+            if data and len(fds) == 1:  # else it has died, and will be reaped
+                (self._root,) = fds
+                self._covers = wire.unpack(data)[1:]
+        return self._root >= 0
 
     def is_fresh(self) -> bool:
+        """Whether it shows what a new one would: each source is what its path leads to, each mount is in its place."""
+        try:
+            return self._has_sources() and self._has_covers()
+        except OSError:
+            return False
+
+    def _has_sources(self) -> bool:
         """Whether each path still leads to the very file or directory that the sandbox shows.
 
         The tree is held, so nothing new can have its inode number. Some file systems give the same number to several
         files (hard links below overlayfs), so whatever tells two of them apart is compared as well; the owner is not,
         because the tree shows mapped ids.
         """
-        try:
-            return all(_identity(os.stat(path)) == _identity(os.fstat(fd)) for path, fd in self.sources)
-        except OSError:
-            return False
+        return all(_identity(os.stat(path)) == _identity(os.fstat(fd)) for path, fd in self.sources)
 
-    def let_go_of_sources(self) -> None:
-        """Close the descriptors of the trees; they stay where init has put them."""
+    def _has_covers(self) -> bool:
+        """Whether what is mounted in trees of the host's is found at its path, as it was mounted.
+
+        Beneath an output of an input lies the very directory that it shows, and only one of both can be written to.
+        """
+        assert self.plan is not None
+        for at, device, inode in zip(self._covers[::3], self._covers[1::3], self._covers[2::3], strict=True):
+            fd = syscalls.openat2(self._root, at[1:], os.O_PATH, steps.WALK)
+            try:
+                status = os.fstat(fd)
+                is_sealed = bool(os.statvfs(fd).f_flag & os.ST_RDONLY)
+            finally:
+                os.close(fd)
+            if is_sealed == (at in self.plan.unsealed) or [status.st_dev, status.st_ino] != [int(device), int(inode)]:
+                return False
+        return True
+
+    def let_go(self) -> None:
+        """Close the descriptors of the trees and of the root; they stay where init has put them."""
         while self.sources:
             os.close(self.sources.pop()[1])
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
@@ -168,7 +194,7 @@ class Stock:
         for waiting in [item for item in self.inits if item.plan is plan and item.has_executed()]:
             if waiting.is_fresh():
                 self.inits.remove(waiting)
-                waiting.let_go_of_sources()
+                waiting.let_go()
                 return waiting
             self.dismiss(waiting)
         return None
@@ -192,7 +218,7 @@ class Stock:
         """Let an init go: it sees the end of its stream."""
         self.inits.remove(waiting)
         os.close(waiting.link)
-        waiting.let_go_of_sources()
+        waiting.let_go()
         self.temps.remove(waiting.temps)
 
     def dismiss_equipped(self) -> None:
@@ -216,7 +242,7 @@ class Stock:
 
 
 class Temps:
-    """Directories below the base that hold the temps of one execution each, made before it is known which.
+    """Directories below the base that hold, or are, the temps of one execution each, made before it is known which.
 
     The supervisor of an execution knows it by another name, which it gets when it is given away, and removes it then.
 
@@ -307,8 +333,12 @@ class Temps:
 
 
 def _make_directories(path: str, modes: tuple[int, ...]) -> None:
+    """Make one directory for each mode, in one directory; a single one stands for itself, for it takes half as long."""
     try:
         os.mkdir(path, 0o700)
+        if len(modes) == 1:
+            os.chmod(path, modes[0])  # nobody else comes here: the base is its owner's alone
+            return
         for index, mode in enumerate(modes):
             os.mkdir(f"{path}/{index}")
             os.chmod(f"{path}/{index}", mode)  # mkdir(2) is subject to the umask

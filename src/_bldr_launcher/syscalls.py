@@ -10,9 +10,9 @@ constant with the C headers.
 from __future__ import annotations
 
 import _ctypes
+import _struct as struct
 import errno
 import os
-import struct
 from _ctypes import _SimpleCData
 
 TYPE_CHECKING = False

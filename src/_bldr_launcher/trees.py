@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from _bldr_launcher import channel, init, overlay, syscalls, wire
+from _bldr_launcher import channel, init, overlay, root, syscalls, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trees", "close_all"]
 
+FIRST_MESSAGE = 16  # trees; each following message has twice as many as the one before, up to what init takes
 MESSAGES_UNDER_WAY = 4  # times 64 trees; the kernel bounds a user's descriptors under way by RLIMIT_NOFILE (unix(7))
 
 
@@ -22,12 +23,30 @@ class Trees:
 
     Args:
         kernel: The system calls.
-        idmap: Descriptor of a user namespace whose map shows the caller's files as inside-root's; -1 for none.
+        maps: Whether the caller's files have to be shown as inside-root's, through an id map.
     """
 
-    def __init__(self, kernel: Kernel, idmap: int) -> None:
+    def __init__(self, kernel: Kernel, *, maps: bool) -> None:
         self._kernel = kernel
-        self._idmap = idmap
+        self._maps = maps
+        self._idmap = -1  # descriptor of a user namespace with that map
+
+    def make_map(self) -> None:
+        """Make the namespace with the map.
+
+        Raises:
+            OSError: There are no user namespaces.
+        """
+        self._idmap = root.identity_namespace(wire.SANDBOX_ID, self._kernel)
+
+    def map_as(self, pid: int) -> None:
+        """Map ids as the user namespace of an init does whose root is the usual one, unless there is a map already.
+
+        Raises:
+            OSError: It has died.
+        """
+        if self._idmap < 0:
+            self._idmap = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
     def send(self, link: int, plan: Plan, place: bytes) -> None:
         """Open every source here and send the detached trees after the request, as fast as init attaches them.
@@ -39,9 +58,7 @@ class Trees:
             plan: What needs trees.
             place: Host directory of its temps.
         """
-        sources = _sources(plan, place)
-        size = init.TREES_PER_MESSAGE
-        parts = [sources[start : start + size] for start in range(0, len(sources), size)]
+        parts = _parts(_sources(plan, place))
         answers = 0  # that have been asked for and not been read
         try:
             for index, part in enumerate(parts):
@@ -148,7 +165,7 @@ class Trees:
             except OSError:
                 os.close(fd)
                 raise
-        if self._idmap < 0:
+        if not self._maps:
             return fd, True
         # A mount below that cannot be mapped must not keep the top one from it.
         for reach in (syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, syscalls.AT_EMPTY_PATH):
@@ -188,8 +205,19 @@ def close_all(fds: list[int]) -> None:
         os.close(fds.pop())
 
 
+def _parts(sources: list[overlay.Source]) -> list[list[overlay.Source]]:
+    """Divide sources into messages, small ones first, so that init has something to do early."""
+    parts = []
+    start, size = 0, FIRST_MESSAGE
+    while start < len(sources):
+        parts.append(sources[start : start + size])
+        start, size = start + size, min(2 * size, init.TREES_PER_MESSAGE)
+    return parts
+
+
 def _sources(plan: Plan, place: bytes) -> list[overlay.Source]:
-    return [one for step in plan.steps for one in overlay.sources_of(step[0], step[1:], place)]
+    alone = len(plan.modes) == 1
+    return [one for step in plan.steps for one in overlay.sources_of(step[0], step[1:], place, alone=alone)]
 
 
 def _give(source: bytes, *, linked: bool) -> None:

@@ -6,7 +6,7 @@ arrives from the sandbox side is not trusted: :func:`unpack` checks every length
 
 from __future__ import annotations
 
-import struct
+import _struct as struct  # the package around it costs a start 0.2 ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

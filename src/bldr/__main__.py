@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bldr.cli.main import start
+from bldr.cli.entry import start
 
 __all__: list[str] = []
 

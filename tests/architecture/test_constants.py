@@ -11,11 +11,13 @@ import pytest
 
 from _bldr_launcher import (
     attributes,
+    command,
     exchange,
     init,
     landlock,
     netlink,
     network,
+    reaper,
     root,
     seccomp,
     server,
@@ -157,7 +159,7 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
     ),
     (root, "linux/sockios.h", "SIOCSIFFLAGS"),
     (root, "net/if.h", "IFF_UP_RUNNING=IFF_UP|IFF_RUNNING"),
-    (init, "asm-generic/ioctls.h", "TIOCGPTN TIOCSPTLCK"),
+    (command, "asm-generic/ioctls.h", "TIOCGPTN TIOCSPTLCK"),
     (trials, "linux/seccomp.h", "_NEW_LISTENER=SECCOMP_FILTER_FLAG_NEW_LISTENER _USER_NOTIF=SECCOMP_RET_USER_NOTIF"),
     (trials, "linux/seccomp.h", "_NOTIF_RECV=SECCOMP_IOCTL_NOTIF_RECV _NOTIF_SEND=SECCOMP_IOCTL_NOTIF_SEND"),
     (trials, "linux/seccomp.h", "_NOTIF_SIZE=sizeof(struct/seccomp_notif)"),
@@ -167,8 +169,10 @@ CONSTANTS: list[tuple[ModuleType, str, str]] = [
 # Of our own making, or made of the others.
 OWN = {
     attributes: {"NOW"},
-    init: {"GRAIN", "GROWTH", "LARGEST_REQUEST", "TREES_PER_MESSAGE"},
+    command: set(),
+    init: {"LARGEST_REQUEST", "TREES_PER_MESSAGE"},
     landlock: {"WRITE_RIGHTS", "FIRST_USABLE_ABI"},
+    reaper: {"GRAIN", "GROWTH"},
     root: set(),
     seccomp: {"EVERYBODY", "X32_SYSCALL_BIT"},  # compared below: only the headers of x86 have it
     server: {"LINGER", "NAMESPACES", "QUIET", "SANDBOX_ID"},

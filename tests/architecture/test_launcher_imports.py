@@ -32,11 +32,15 @@ def test_the_launcher_loads_exactly_these_modules() -> None:
     assert own == {
         "_bldr_launcher",
         "_bldr_launcher.channel",
+        "_bldr_launcher.command",
         "_bldr_launcher.init",
         "_bldr_launcher.landlock",
         "_bldr_launcher.mountinfo",
         "_bldr_launcher.overlay",
+        "_bldr_launcher.places",
+        "_bldr_launcher.reaper",
         "_bldr_launcher.release",
+        "_bldr_launcher.report",
         "_bldr_launcher.request",
         "_bldr_launcher.root",
         "_bldr_launcher.scratch",
@@ -65,5 +69,4 @@ def test_the_launcher_loads_exactly_these_modules() -> None:
         "resource",
         "select",
         "stat",
-        "struct",
     }

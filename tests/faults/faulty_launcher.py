@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 2, "src"))
 
-from _bldr_launcher import channel, init, landlock, landlock_steps, root, scratch, server, steps, syscalls
+from _bldr_launcher import channel, command, init, landlock, landlock_steps, root, scratch, server, steps, syscalls
 from _bldr_launcher.landlock_server import LandlockLauncher
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 FUNCTIONS = {
     "channel": (channel, ("pair", "send", "receive")),
-    "init": (init, ("_spawn", "_take_identity", "receive")),
+    "command": (command, ("spawn",)),
+    "init": (init, ("_take_identity", "receive")),
     "landlock": (landlock, ("restrict_writes",)),
     "root": (root, ("map_identity", "loopback_up", "private_mounts", "fresh_root", "mount_proc", "make_devices", "leave_host")),
     "scratch": (scratch, ("create_base", "remove_leftovers")),

@@ -88,7 +88,7 @@ def test_every_step_and_many_calls_were_made_to_fail(records: Records) -> None:
 
 def test_each_failure_is_one_of_the_sandbox_and_names_the_errno(records: Records) -> None:
     for record in failed(records):
-        if is_one_of(record, ["function:init._spawn:1:1"]):
+        if is_one_of(record, ["function:command.spawn:1:1"]):
             assert record["error"] == "InvalidCommandError", record
         elif not is_one_of(record, ["function:root.mount_proc"]):  # the fallback that fails next is what is told
             assert record["error"] in ("SandboxSetupError", "BackendUnavailableError"), record

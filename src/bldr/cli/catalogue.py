@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bldr.cli.options import WORDS, Option, Verb
-from bldr.cli.verbs import AUDIT, CACHE, COMPLETION, DOCTOR, EXPLAIN, FMT, LEARN, PLAN, QUERY, RUN, SHELL, TRY
+from bldr.cli.verbs import AUDIT, CACHE, COMPLETION, DOCTOR, EXPLAIN, FMT, LEARN, PLAN, QUERY, SHELL, TRY
 from bldr.cli.verbs_of_builds import BUILD, CLEAN
+from bldr.cli.verbs_of_runs import RUN
 from bldr.cli.verbs_of_tests import TEST
 
 __all__ = ["HELP", "VERBS", "verb_named"]

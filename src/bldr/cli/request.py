@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 
 from bldr.cli.options import UsageError
-from bldr.cli.quantities import count, duration, limit, truth, user_id
 from bldr.errors import SpecError
 from bldr.model.environment import EnvSet
 from bldr.model.limits import LIMITS, ResourceLimits
 from bldr.model.network import NetworkPolicy
 from bldr.model.paths import is_within
 from bldr.model.process import ProcessPolicy
-from bldr.model.receipt import guarantees_named
 from bldr.model.spec import Access, SandboxSpecBuilder
 from bldr.model.value import value
 
@@ -84,10 +82,13 @@ def request(parsed: Parsed, settings: Settings, directory: str, environment: Map
     _identity(builder, parsed)
     spec = builder.build()
     timeout, silence = settings.timeout, settings.silence
-    if (given := parsed.last("timeout")) is not None:
-        timeout = duration(given, "--timeout")
-    if (given := parsed.last("silence")) is not None:
-        silence = duration(given, "--silence")
+    if parsed.given("timeout") or parsed.given("silence"):
+        from bldr.cli.quantities import duration
+
+        if (given := parsed.last("timeout")) is not None:
+            timeout = duration(given, "--timeout")
+        if (given := parsed.last("silence")) is not None:
+            silence = duration(given, "--silence")
     return Request(spec, _cwd(parsed, spec, directory), timeout, silence)
 
 
@@ -102,6 +103,8 @@ def _limits(parsed: Parsed, settings: Settings) -> ResourceLimits:
     for name in LIMITS:
         option = name.replace("_", "-")
         if (text := parsed.last(option)) is not None:
+            from bldr.cli.quantities import limit
+
             limits = limits.merge(limit(name, text, f"--{option}"))
     return limits
 
@@ -110,6 +113,8 @@ def _identity(builder: SandboxSpecBuilder, parsed: Parsed) -> None:
     if (name := parsed.last("hostname")) is not None:
         builder.hostname(name)
     if (text := parsed.last("uid")) is not None:
+        from bldr.cli.quantities import user_id
+
         builder.uid(user_id(text, "--uid"))
     for text in parsed.all("require"):
         name, _, mechanism = text.partition("=")
@@ -125,6 +130,8 @@ def _guarantee(name: str, option: str) -> str:
     Raises:
         UsageError: There is none of that name.
     """
+    from bldr.model.receipt import guarantees_named
+
     try:
         guarantees_named([name])
     except SpecError as error:
@@ -135,11 +142,16 @@ def _guarantee(name: str, option: str) -> str:
 def _process(parsed: Parsed, settings: Settings) -> ProcessPolicy:
     children = settings.max_children
     if (text := parsed.last("max-children")) is not None:
+        from bldr.cli.quantities import count
+
         children = count(text, "--max-children", minimum=0)
 
     def given(name: str, setting: bool) -> bool:  # noqa: FBT001  a value, not a switch
-        text = parsed.last(name)
-        return setting if text is None else truth(text, f"--{name}")
+        if (text := parsed.last(name)) is None:
+            return setting
+        from bldr.cli.quantities import truth
+
+        return truth(text, f"--{name}")
 
     return ProcessPolicy(
         max_children=children,

@@ -6,9 +6,8 @@ import _signal
 import os
 from itertools import count
 
-from bldr.cli.messages import complain, say
 from bldr.cli.options import UsageError, parse
-from bldr.cli.verbs import RUN
+from bldr.cli.verbs_of_runs import RUN
 from bldr.errors import AuditError, BldrError, InvalidCommandError
 
 TYPE_CHECKING = False
@@ -41,28 +40,33 @@ _KEPT_MESSAGES = 65536  # bytes of the end of what a command prints
 _ENDED_BY_CALLER = (_signal.SIGINT, _signal.SIGTERM)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """``bldr run``; returns the status of the command."""
+def main(arguments: Sequence[str], *, begun: tuple[int, int] | None = None) -> int:
+    """``bldr run``; returns the status of the command.
+
+    Args:
+        arguments: What follows the verb.
+        begun: Its launcher, where that was forked ahead: number, and descriptor of the socket to it.
+    """
     parsed = parse(RUN, arguments)
     if not parsed.rest:
         raise UsageError("run needs a command", hint="bldr run -- make")
     if not (parsed.given("report") or parsed.given("profile")):
-        return _run_into_file(parsed, None)
+        return _run_into_file(parsed, None, begun)
     from bldr.cli.pictures import Pictures
 
     with Pictures(parsed) as pictures:
-        return _run_into_file(parsed, pictures)
+        return _run_into_file(parsed, pictures, begun)
 
 
-def _run_into_file(parsed: Parsed, pictures: Pictures | None) -> int:
+def _run_into_file(parsed: Parsed, pictures: Pictures | None, begun: tuple[int, int] | None) -> int:
     json_file = parsed.last("json")
     if json_file is None:
-        return _run(parsed, pictures)[1]
+        return _run(parsed, pictures, begun)[1]
     from bldr.cli.resultfile import ResultFile
 
     with ResultFile(json_file) as file:
         try:
-            result, status = _run(parsed, pictures)
+            result, status = _run(parsed, pictures, begun)
         except BldrError as error:
             file.write_error(error)
             raise
@@ -70,16 +74,18 @@ def _run_into_file(parsed: Parsed, pictures: Pictures | None) -> int:
     return status
 
 
-def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, int]:
+def _run(parsed: Parsed, pictures: Pictures | None, begun: tuple[int, int] | None) -> tuple[ExecutionResult, int]:
     from bldr.sandbox.select import begin_single
 
-    launcher = begin_single()  # first of all: the sandbox is made while the rest is imported
+    launcher = begin_single(begun)  # first of all: the sandbox is made while the rest is imported
     from bldr.cli.request import caller_directory, request
     from bldr.cli.settings import load
 
     directory = caller_directory()
     settings = load(os.environ, directory)
-    if not parsed.given("quiet"):
+    if settings.notes and not parsed.given("quiet"):
+        from bldr.cli.messages import say
+
         for note in settings.notes:
             say(note)
     with noting_refusals(parsed, settings):
@@ -90,6 +96,8 @@ def _run(parsed: Parsed, pictures: Pictures | None) -> tuple[ExecutionResult, in
         obtain_all(parsed, os.environ)
     is_cached = settings.hermetic and parsed.given("cache")
     if is_cached and trace_level(parsed) != "off":
+        from bldr.cli.messages import say
+
         say("not cached: what a command does is only seen when it runs")
         is_cached = False
     heard: list[bytes] = []
@@ -206,6 +214,8 @@ def waited(session: Sandbox) -> ExecutionResult:
     try:
         return session.wait()
     except AuditError as error:
+        from bldr.cli.messages import complain
+
         complain(error)
         return session.wait()
 
@@ -236,6 +246,7 @@ def _second_run(parsed: Parsed, asked: Request) -> Callable[[], ExecutionResult]
         return None
 
     def run_again() -> ExecutionResult:
+        from bldr.cli.messages import say
         from bldr.execution.executor import HermeticExecutor
 
         say("it failed; running it once more, traced, to find out why")
@@ -274,6 +285,9 @@ def standard_input() -> int | None:
 
 
 def _report(parsed: Parsed, asked: Request, result: ExecutionResult) -> None:
+    if not (result.violations or result.exit_code or parsed.given("verbose")):
+        return
+    from bldr.cli.messages import say
     from bldr.cli.request import undeclared_directory
 
     for violation in result.violations:

@@ -12,7 +12,6 @@ import os
 import stat
 
 from bldr.cli.options import UsageError, nearest
-from bldr.cli.quantities import FALSE, TRUE, count, duration, limit, truth
 from bldr.model.limits import LIMITS, ResourceLimits
 from bldr.model.value import replace, value
 
@@ -169,6 +168,10 @@ def _trusted(directory: str) -> list[int]:
 
 def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> Settings:
     settings = Settings(notes=notes)
+    if not found:
+        return settings
+    from bldr.cli.quantities import count, duration, limit, truth
+
     for key, (text, origin) in found.items():
         if key == "BUILDER_HERMETIC":
             settings = replace(settings, hermetic=truth(text, origin), hermetic_origin=origin)
@@ -197,6 +200,8 @@ def _interpreted(found: dict[str, tuple[str, str]], notes: tuple[str, ...]) -> S
 
 def _hosts(text: str, origin: str) -> tuple[str, ...]:
     """``false`` is no network; otherwise the hosts that may be reached."""
+    from bldr.cli.quantities import FALSE, TRUE
+
     if text.lower() in FALSE:
         return ()
     if text.lower() in TRUE:

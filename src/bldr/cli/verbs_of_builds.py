@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bldr.cli.options import WORDS, Option, Verb
-from bldr.cli.verbs import RUN
+from bldr.cli.verbs_of_runs import RUN
 
 __all__ = ["BUILD", "CLEAN"]
 

@@ -6,17 +6,19 @@ import os
 import time
 
 from bldr.errors import BldrError, InvalidCommandError, SandboxError, TimeLimitError
-from bldr.execution.session import Sandbox
 from bldr.execution.streams import DEFAULT_CAPTURE_LIMIT, Plumbing
 from bldr.model.limits import parse_duration
 from bldr.model.paths import normalize
+from bldr.sandbox.command import Command
 from bldr.sandbox.select import backend_for, lower_backend_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypedDict, Unpack
 
     from bldr.audit.log import AuditLog
+    from bldr.execution.session import Sandbox
     from bldr.execution.streams import Sink, Source
     from bldr.model.limits import Duration, ResourceLimits
     from bldr.model.result import Denial, ExecutionResult
@@ -25,6 +27,22 @@ if TYPE_CHECKING:
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.linux.plan import Plan
     from bldr.sandbox.protocol import Backend, Recording
+
+    class Options(TypedDict, total=False):
+        """What ``execute`` passes on to ``start``; a test compares the two."""
+
+        timeout: Duration | None
+        silence: Duration | None
+        grace: Duration
+        limits: ResourceLimits | None
+        stdin: Source
+        stdout: Sink
+        stderr: Sink
+        capture_limit: int | None
+        list_outputs: bool
+        timeline: bool
+        trace: str
+
 
 __all__ = ["HermeticExecutor"]
 
@@ -112,38 +130,14 @@ class HermeticExecutor:
         self,
         argv: Sequence[str | os.PathLike[str]],
         cwd: str | os.PathLike[str] | None = None,
-        *,
-        timeout: Duration | None = None,
-        silence: Duration | None = None,
-        grace: Duration = _GRACE,
-        limits: ResourceLimits | None = None,
-        stdin: Source = None,
-        stdout: Sink = "capture",
-        stderr: Sink = "capture",
-        capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
-        list_outputs: bool = True,
-        timeline: bool = False,
-        trace: str = "off",
+        **options: Unpack[Options],
     ) -> ExecutionResult:
         """Run a command and wait for its end.
 
         Args:
             argv: The command; without a slash it is looked up in the sandbox's PATH.
             cwd: Inside directory; ``/`` by default.
-            timeout: Wall-clock seconds from this call until SIGTERM; the making of the sandbox is included.
-            silence: Seconds without any output of captured streams until SIGTERM.
-            grace: Seconds from SIGTERM to the kill of everything inside.
-            limits: Limits for this execution in place of the spec's.
-            stdin: ``None`` for ``/dev/null``, bytes, a descriptor, a file, ``"inherit"`` or ``"pipe"``.
-            stdout: ``"capture"``, ``"inherit"``, ``"relay"``, ``"discard"``, ``"pipe"``, a descriptor or a file. A
-                relay reaches the caller's own stream as ``"inherit"`` does, but through this process.
-            stderr: As ``stdout``, or ``"stdout"`` for the same place.
-            capture_limit: Bytes that are kept of each captured stream, half from its head and half from its tail;
-                ``None`` keeps everything.
-            list_outputs: Whether the result names the files in O.
-            timeline: Whether the result tells what the command used over time, sampled ten times a second.
-            trace: What the result tells of what the command did: nothing (``off``), programs and connections
-                (``network``), or files as well (``full``). See docs/trace.md for what each costs.
+            options: How it is run: what :meth:`start` takes, but for ``pty``.
 
         Raises:
             InvalidCommandError: The command, the directory or a stream cannot be used. Nothing ran.
@@ -155,28 +149,14 @@ class HermeticExecutor:
         A KeyboardInterrupt is passed on to the command as SIGINT; it is raised when the command has ended, or has been
         killed after the grace.
         """
-        session = self.start(
-            argv,
-            cwd,
-            timeout=timeout,
-            silence=silence,
-            grace=grace,
-            limits=limits,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            capture_limit=capture_limit,
-            list_outputs=list_outputs,
-            timeline=timeline,
-            trace=trace,
-        )
-        with session:
+        with self.start(argv, cwd, **options) as session:
             try:
                 return session.wait()
             except KeyboardInterrupt:
                 session.signal(2)  # SIGINT
+                grace = parse_duration(options.get("grace", _GRACE), what="grace", allow_zero=True)
                 try:
-                    session.wait(timeout=parse_duration(grace, what="grace", allow_zero=True))
+                    session.wait(timeout=grace)
                 except (TimeoutError, SandboxError):
                     pass  # leaving the context kills it
                 raise
@@ -185,40 +165,12 @@ class HermeticExecutor:
         self,
         argv: Sequence[str | os.PathLike[str]],
         cwd: str | os.PathLike[str] | None = None,
-        *,
-        timeout: Duration | None = None,  # noqa: ASYNC109  -- of the command; cancelling works beside it
-        silence: Duration | None = None,
-        grace: Duration = _GRACE,
-        limits: ResourceLimits | None = None,
-        stdin: Source = None,
-        stdout: Sink = "capture",
-        stderr: Sink = "capture",
-        capture_limit: int | None = DEFAULT_CAPTURE_LIMIT,
-        list_outputs: bool = True,
-        timeline: bool = False,
-        trace: str = "off",
+        **options: Unpack[Options],
     ) -> ExecutionResult:
         """Run a command without blocking the event loop; see :meth:`execute`. Cancelling the task kills the command."""
         from bldr.execution.background import run_in_background
 
-        def begin() -> Sandbox:
-            return self.start(
-                argv,
-                cwd,
-                timeout=timeout,
-                silence=silence,
-                grace=grace,
-                limits=limits,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                capture_limit=capture_limit,
-                list_outputs=list_outputs,
-                timeline=timeline,
-                trace=trace,
-            )
-
-        return await run_in_background(begin)
+        return await run_in_background(lambda: self.start(argv, cwd, **options))
 
     def start(
         self,
@@ -238,10 +190,27 @@ class HermeticExecutor:
         timeline: bool = False,
         trace: str = "off",
     ) -> Sandbox:
-        """Start a command and return the session; see :meth:`execute` for the arguments and the errors.
+        """Start a command and return the session; see :meth:`execute` for the errors.
 
-        With ``pty`` the command gets a terminal of its own; ``Sandbox.pty_fd`` is the other side, and the streams are
-        not used.
+        Args:
+            argv: The command; without a slash it is looked up in the sandbox's PATH.
+            cwd: Inside directory; ``/`` by default.
+            timeout: Wall-clock seconds from this call until SIGTERM; the making of the sandbox is included.
+            silence: Seconds without any output of captured streams until SIGTERM.
+            grace: Seconds from SIGTERM to the kill of everything inside.
+            limits: Limits for this execution in place of the spec's.
+            stdin: ``None`` for ``/dev/null``, bytes, a descriptor, a file, ``"inherit"`` or ``"pipe"``.
+            stdout: ``"capture"``, ``"inherit"``, ``"relay"``, ``"discard"``, ``"pipe"``, a descriptor or a file. A
+                relay reaches the caller's own stream as ``"inherit"`` does, but through this process.
+            stderr: As ``stdout``, or ``"stdout"`` for the same place.
+            capture_limit: Bytes that are kept of each captured stream, half from its head and half from its tail;
+                ``None`` keeps everything.
+            pty: Give the command a terminal of its own; ``Sandbox.pty_fd`` is the other side, and the streams are not
+                used.
+            list_outputs: Whether the result names the files in O.
+            timeline: Whether the result tells what the command used over time, sampled ten times a second.
+            trace: What the result tells of what the command did: nothing (``off``), programs and connections
+                (``network``), or files as well (``full``). See docs/trace.md for what each costs.
         """
         words = _checked_argv(argv)
         if trace != "off":
@@ -260,8 +229,19 @@ class HermeticExecutor:
         running = None
         try:
             running = backend.start(
-                words, directory, plumbing.streams, terminal=pty, until=until, silence=quiet is not None, trace=trace
+                Command(
+                    words,
+                    directory,
+                    plumbing.streams,
+                    terminal=pty,
+                    until=until,
+                    silence=quiet is not None,
+                    trace=trace,
+                    meanwhile=_load_session,
+                )
             )
+            from bldr.execution.session import Sandbox
+
             plumbing.handed_over()
             return Sandbox(
                 running,
@@ -310,6 +290,12 @@ class HermeticExecutor:
                     links = [name for name in names if os.path.islink(os.path.join(directory, name))]
                     found += [os.path.join(directory, name) for name in (*files, *links)]
         return tuple(sorted(found))
+
+
+def _load_session() -> None:
+    """Load what is needed from the start of a command on, the first time."""
+    from bldr.execution import loop as _loop  # noqa: F401
+    from bldr.execution import session as _session  # noqa: F401
 
 
 def _sets_up(backend: Backend) -> bool:

@@ -6,7 +6,7 @@ import os
 import time
 
 from bldr.errors import InvalidCommandError
-from bldr.sandbox.protocol import Streams
+from bldr.sandbox.command import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

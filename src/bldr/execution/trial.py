@@ -229,6 +229,6 @@ class _Tree:
 
 
 def _scratch_parent() -> str:
-    from bldr.sandbox.linux.launcher import scratch_parent
+    from bldr.sandbox.linux.spawning import scratch_parent
 
     return scratch_parent()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bldr.model.spec import SandboxSpec
     from bldr.model.timeline import ProcessSnapshot
     from bldr.model.traffic import HostTraffic
+    from bldr.sandbox.command import Command
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.linux.plan import Plan
 
@@ -56,17 +57,7 @@ if TYPE_CHECKING:
         def launcher(self) -> Launcher:
             """The fork server."""
 
-        def start(
-            self,
-            argv: tuple[str, ...],
-            cwd: str,
-            streams: Streams,
-            *,
-            terminal: bool,
-            until: float | None,
-            silence: bool,
-            trace: str = "off",
-        ) -> RunningSandbox:
+        def start(self, command: Command) -> RunningSandbox:
             """Start a command."""
 
         def watched_limits(self) -> ResourceLimits:
@@ -129,7 +120,7 @@ if TYPE_CHECKING:
             """Return remarks for people."""
 
 
-__all__ = ["Ended", "ProcessReading", "Reading", "Recording", "Refusal", "Streams"]
+__all__ = ["Ended", "ProcessReading", "Reading", "Recording", "Refusal"]
 
 
 @value
@@ -208,15 +199,6 @@ class Recording:
     data: bytes
     calls: int = 0
     dropped: int = 0
-
-
-@value
-class Streams:
-    """Descriptors that become the command's standard streams; the sandbox copies them."""
-
-    stdin: int
-    stdout: int
-    stderr: int
 
 
 @value

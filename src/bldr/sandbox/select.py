@@ -100,11 +100,14 @@ def weaker_guarantees() -> tuple[str, ...]:
         return ()
 
 
-def begin_single() -> Launcher | None:
+def begin_single(begun: tuple[int, int] | None = None) -> Launcher | None:
     """Begin to make one sandbox for a process with one thread that will run one command; ``None`` where that is moot.
 
     The launcher is a fork: it makes the sandbox while this process still reads its options. Whatever goes wrong is
     reported when the sandbox is asked for.
+
+    Args:
+        begun: The number of a launcher that was forked already, and the descriptor of the socket to it.
 
     Raises:
         BackendUnavailableError: This platform has neither a sandbox nor what a run without one needs.
@@ -113,7 +116,10 @@ def begin_single() -> Launcher | None:
         from bldr.sandbox.linux.launcher import Launcher
 
         launcher = Launcher(forked=True)
-        launcher.begin()
+        if begun is None:
+            launcher.begin()
+        else:
+            launcher.adopt(*begun)
         return launcher
     elif sys.platform == "win32":
         raise _no_backend()

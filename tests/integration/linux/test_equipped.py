@@ -57,12 +57,7 @@ class Ground:
         return builder.output(self.output)
 
     def equip(self) -> set[int]:
-        for _ in range(ATTEMPTS):  # they go home after a second, in which a busy machine may not equip three
-            for _ in range(2):
-                self.show(self.executor)
-            if until(lambda: len(equipped(self.launcher.pid)) == READY and has_settled(self.launcher), bound=3):
-                return equipped(self.launcher.pid)
-        raise AssertionError(f"{equipped(self.launcher.pid)} are equipped, which should be {READY}")
+        return equip(self.launcher, lambda: self.show(self.executor))
 
     def show(self, executor: HermeticExecutor) -> str:
         words = [self.directory, self.file, self.link]
@@ -86,6 +81,16 @@ def launcher(host_dir: Path) -> Iterator[Launcher]:
 def ground(host_dir: Path, launcher: Launcher) -> Ground:
     (host_dir / "ground").mkdir()
     return Ground(host_dir / "ground", launcher)
+
+
+def equip(launcher: Launcher, run: Callable[[], object]) -> set[int]:
+    """Ask for the same until as many as possible have been equipped with it."""
+    for _ in range(ATTEMPTS):  # they go home after a second, in which a busy machine may not equip three
+        for _ in range(2):
+            run()
+        if until(lambda: len(equipped(launcher.pid)) == READY and has_settled(launcher), bound=3):
+            return equipped(launcher.pid)
+    raise AssertionError(f"{equipped(launcher.pid)} are equipped, which should be {READY}")
 
 
 def tools() -> SandboxSpecBuilder:
@@ -225,30 +230,127 @@ def test_after_a_change_it_shows_what_a_new_sandbox_shows(
         ground.path.chmod(0o700)
         other.stop()
 
-    assert shown == expected
+    assert shown.splitlines() == expected.splitlines()
 
 
-@pytest.mark.parametrize("below", ["output", "other", "hole"])
-def test_a_plan_that_covers_files_of_the_host_is_not_executed_ahead(
-    ground: Ground, below: str, launcher: Launcher
+class Cover:
+    """A directory that is an input, with something else mounted on a directory or a file in it."""
+
+    def __init__(self, ground: Ground, kind: str) -> None:
+        self.ground = ground
+        self.inner = ground.directory / "way" / "inner"
+        self.secret = self.inner / "secret"
+        self.inner.mkdir(parents=True)
+        self.secret.write_text("secret\n")
+        without = PathSet.subtree(str(ground.directory)) - PathSet.subtree(str(self.inner))
+        spec = tools().temp("/t")
+        if kind == "file":
+            spec.input(ground.directory).input(ground.file, self.secret)
+        elif kind == "temp":
+            spec.input(without).temp(self.inner)
+        elif kind == "output":
+            spec.input(without).output(self.inner)
+        else:
+            spec.input(without)
+        self.spec = spec.build()
+
+    def show(self, executor: HermeticExecutor) -> str:
+        """What can be seen, and whether it can be written to."""
+        new = self.inner / "new"
+        script = (
+            f"cd {self.ground.directory}; ls -lAR --time-style=+ | grep -v ^total; cat {self.secret}; echo x > {new}"
+        )
+        try:
+            shown = executor.execute(["sh", "-c", f"{{ {script}; }} 2>&1; echo $?; rm -f {new}"], cwd="/t")
+        except BldrError as error:
+            return f"{error.code}: {error.message}"
+        return shown.stdout.decode()
+
+
+def replace_cover(cover: Cover) -> None:
+    cover.inner.rename(cover.ground.path / "old")
+    cover.inner.mkdir()
+    cover.secret.write_text("another secret\n")
+
+
+def replace_way_to_cover(cover: Cover) -> None:
+    cover.inner.parent.rename(cover.ground.path / "old")
+    cover.inner.mkdir(parents=True)
+    cover.secret.write_text("another secret\n")
+
+
+def replace_file_of_cover(cover: Cover) -> None:
+    (cover.ground.path / "new").write_text("another secret\n")
+    (cover.ground.path / "new").rename(cover.secret)
+
+
+def remove_and_make_cover(cover: Cover) -> None:
+    shutil.rmtree(cover.inner)
+    cover.inner.mkdir()
+    cover.secret.write_text("another secret\n")
+
+
+def link_cover_elsewhere(cover: Cover) -> None:
+    cover.inner.rename(cover.ground.path / "old")
+    cover.inner.symlink_to(cover.ground.path / "old")
+
+
+def link_file_again(cover: Cover) -> None:
+    os.link(cover.secret, cover.ground.path / "same")
+    cover.secret.unlink()
+    os.link(cover.ground.path / "same", cover.secret)
+
+
+@pytest.mark.parametrize("kind", ["file", "temp", "output", "hole"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        replace_cover,
+        replace_way_to_cover,
+        replace_file_of_cover,
+        remove_and_make_cover,
+        link_cover_elsewhere,
+        link_file_again,
+        lambda cover: shutil.rmtree(cover.inner),
+    ],
+)
+def test_what_covers_files_of_the_host_still_does_when_they_were_replaced(
+    ground: Ground, kind: str, change: Callable[[Cover], object], host_dir: Path
 ) -> None:
-    """The cover goes with the file that it lies on, when somebody outside puts another one in its place."""
-    inner = ground.directory / "inner"
-    inner.mkdir()
-    (inner / "secret").write_text("secret")
-    spec = tools()
-    if below == "hole":
-        spec.input(PathSet.subtree(str(ground.directory)) - PathSet.subtree(str(inner)))
-    elif below == "other":
-        spec.input(ground.directory).input(ground.file, inner / "secret")
-    else:
-        spec.input(PathSet.subtree(str(ground.directory)) - PathSet.subtree(str(inner))).output(inner)
-    executor = HermeticExecutor.create(spec.build(), launcher=launcher)
-    for _ in range(4):
+    """The kernel takes a mount away with the file that it lies on, when somebody outside puts another one there."""
+    cover = Cover(ground, kind)
+    other = Launcher(ready=0, scratch_parent=str(host_dir / "scratch"))
+    executor = HermeticExecutor.create(cover.spec, launcher=ground.launcher)
+    new = HermeticExecutor.create(cover.spec, launcher=other)
+    equip(ground.launcher, lambda: cover.show(executor))
+
+    change(cover)
+    shown = cover.show(executor)
+    expected = cover.show(new)
+    other.stop()
+
+    assert shown.splitlines() == expected.splitlines()
+
+
+def test_a_plan_with_holes_is_executed_ahead(ground: Ground) -> None:
+    cover = Cover(ground, "hole")
+    executor = HermeticExecutor.create(cover.spec, launcher=ground.launcher)
+    used = False
+    for _ in range(ATTEMPTS):
+        ready = equip(ground.launcher, lambda: cover.show(executor))
         with executor.start(["cat"], stdin="pipe") as session:
-            assert until(lambda: len(children(launcher.pid)) == 5 and has_settled(launcher))
-            assert equipped(launcher.pid) == set()
+            used = used or init_of(session) in ready
             session.kill()
+        if used:
+            break
+
+    assert used
+
+
+def test_the_toolchain_of_the_system_is_executed_ahead(launcher: Launcher) -> None:
+    executor = HermeticExecutor.create(SandboxSpecBuilder.create().with_toolchain("system").build(), launcher=launcher)
+
+    assert equip(launcher, lambda: executor.execute(["true"]))
 
 
 def test_what_is_refused_stays_refused(launcher: Launcher) -> None:

@@ -10,7 +10,7 @@ import pytest
 from bldr.cli.catalogue import VERBS, verb_named
 from bldr.cli.help import main, overview, unknown_verb, verb_page
 from bldr.cli.options import UsageError, Verb, parse
-from bldr.cli.verbs import RUN
+from bldr.cli.verbs_of_runs import RUN
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
 every_verb = pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)

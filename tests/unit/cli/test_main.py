@@ -125,8 +125,8 @@ def test_a_missing_stream_is_not_taken_by_the_next_file() -> None:
     program = """
 import os, sys
 os.close(1)
-from bldr.cli.main import _open_missing_streams
-_open_missing_streams()
+from bldr.cli.entry import open_missing_streams
+open_missing_streams()
 os.write(2, os.readlink("/proc/self/fd/1").encode())
 sys.exit(0 if os.get_inheritable(1) else 1)
 """

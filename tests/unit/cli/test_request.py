@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bldr.cli.options import UsageError, parse
 from bldr.cli.request import Request, request, split_mapping
 from bldr.cli.settings import Settings
-from bldr.cli.verbs import RUN
+from bldr.cli.verbs_of_runs import RUN
 from bldr.errors import OverlappingPathsError, SpecError
 from bldr.model.limits import ResourceLimits
 from bldr.model.process import ProcessPolicy

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bldr.model.value import replace, value
+from bldr.model.value import ValueClass, replace, value
 
 
 @value
@@ -109,3 +109,32 @@ def test_a_value_shows_its_fields() -> None:
     match Point(1, 2):
         case Point(x, y):
             assert (x, y) == (1, 2)
+
+
+class Family(metaclass=ValueClass):
+    """What several values have in common."""
+
+
+@value
+class Member(Family):
+    x: int
+    y: int = 0
+
+    def __post_init__(self) -> None:
+        if self.x < 0:
+            raise ValueError("x is negative")
+
+
+def test_a_class_that_was_made_as_a_value_is_like_any_other() -> None:
+    made = Member(1)
+
+    assert (made, hash(made), repr(made)) == (Member(1, y=0), hash(Member(1)), "Member(x=1, y=0)")
+    assert (replace(made, y=2), pickle.loads(pickle.dumps(made))) == (Member(1, 2), made)
+    assert not hasattr(made, "__dict__")
+    assert isinstance(made, Family)
+    with pytest.raises(AttributeError, match="is a value"):
+        made.x = 2  # type: ignore[misc]
+    with pytest.raises(ValueError, match="negative"):
+        Member(-1)
+    with pytest.raises(TypeError, match="needs 'x'"):
+        Member()  # type: ignore[call-arg]

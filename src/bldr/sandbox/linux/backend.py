@@ -11,7 +11,6 @@ from bldr.sandbox.linux import guarantees, limits
 from bldr.sandbox.linux.launcher import shared_launcher
 from bldr.sandbox.linux.prepared import OverlayRefusedError, prepare, refused
 from bldr.sandbox.linux.requests import encode_command, encode_request
-from bldr.sandbox.linux.running import LinuxSandbox
 from bldr.sandbox.linux.steps import MountOverlay
 from bldr.sandbox.resolve import resolve
 
@@ -19,12 +18,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.errors import BldrError
     from bldr.model.limits import ResourceLimits
+    from bldr.model.receipt import GuaranteeRecord
     from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.command import Command
     from bldr.sandbox.linux.gateway import Gateway
     from bldr.sandbox.linux.launcher import Groups, Launcher
     from bldr.sandbox.linux.plan import Plan
     from bldr.sandbox.linux.prepared import Prepared
-    from bldr.sandbox.protocol import Streams
+    from bldr.sandbox.linux.running import Facts, LinuxSandbox
     from bldr.sandbox.resolved import ResolvedSpec
 
 __all__ = ["NAME", "LinuxBackend"]
@@ -69,29 +70,12 @@ class LinuxBackend:
         self._prepared = prepare(self.resolved, layers=layers)
         self._env = tuple(os.fsencode(f"{name}={text}") for name, text in spec.environment.items())
         self._disks: list[str] = []
+        self._receipts: dict[tuple[object, ...], tuple[GuaranteeRecord, ...]] = {}
+        self._watched_limits = replace(spec.limits, processes=spec.process_ceiling)
         self._flags = (b"host-proc",) if Guarantee.PROCESSES_ISOLATED in spec.allow_degraded else ()
 
-    def start(
-        self,
-        argv: tuple[str, ...],
-        cwd: str,
-        streams: Streams,
-        *,
-        terminal: bool,
-        until: float | None,
-        silence: bool,
-        trace: str = "off",
-    ) -> LinuxSandbox:
+    def start(self, command: Command) -> LinuxSandbox:
         """Start a command.
-
-        Args:
-            argv: The command; the first word is looked up in the sandbox's own PATH and files.
-            cwd: Inside directory.
-            streams: Its standard streams.
-            terminal: Give it a terminal of its own instead of the streams.
-            until: Monotonic time when the wall-clock timeout passes, which the caller enforces from the start on.
-            silence: Whether silence will end the command; for the receipt.
-            trace: ``off``, ``network`` or ``full``.
 
         Raises:
             SandboxSetupError: A step failed.
@@ -101,7 +85,7 @@ class LinuxBackend:
         """
         while True:
             try:
-                return self._start(argv, cwd, streams, terminal=terminal, until=until, silence=silence, trace=trace)
+                return self._start(command)
             except OverlayRefusedError as refusal:
                 # In this very place with these very file systems: nothing else says so for sure.
                 copied = {**self._prepared.copied, refusal.at: refusal.reason}
@@ -121,29 +105,20 @@ class LinuxBackend:
         """The steps that make a sandbox."""
         return self._prepared.plan
 
-    def _start(
-        self,
-        argv: tuple[str, ...],
-        cwd: str,
-        streams: Streams,
-        *,
-        terminal: bool,
-        until: float | None,
-        silence: bool,
-        trace: str,
-    ) -> LinuxSandbox:
+    def _start(self, command: Command) -> LinuxSandbox:
         prepared = self._prepared
-        command = encode_command(os.fsencode(cwd), [os.fsencode(word) for word in argv], self._env)
+        words = [os.fsencode(word) for word in command.argv]
+        encoded = encode_command(os.fsencode(command.cwd), words, self._env)
         copies: dict[int, str] = {}
         if prepared.has_copies:
             self.launcher.ensure()
             copies = prepared.copy_ahead(self.launcher.base)
-        flags = (*self._flags, b"terminal") if terminal else self._flags
+        flags = (*self._flags, b"terminal") if command.terminal else self._flags
         if prepared.is_left_to_the_launcher:
             flags = (*flags, b"temps")
-        traced = trace != "off"
+        traced = command.trace != "off"
         if traced:
-            flags = (*flags, b"trace-" + trace.encode())
+            flags = (*flags, b"trace-" + command.trace.encode())
 
         def payload(place: str) -> bytes:
             prepared.make(place, copies)
@@ -153,34 +128,46 @@ class LinuxBackend:
                 place=place,
                 limits=self._group_limits(),
                 plan=prepared.payload,
-                command=command,
+                command=encoded,
             )
 
         gateway = None
         try:
             gateway = self._new_gateway()
-            status = self.launcher.start((streams.stdin, streams.stdout, streams.stderr), payload)
+            status = self.launcher.start(command.streams, payload)
         except BaseException:
             if gateway is not None:
                 gateway.close()
             raise
         finally:
             prepared.discard(copies)
+        from bldr.sandbox.linux.running import LinuxSandbox
+
         sandbox = LinuxSandbox(
             status,
-            argv,
-            failure=lambda number, operation, code, text: _failure(prepared, (number, operation, code, text), cwd),
-            receipt=lambda facts: guarantees.records(
-                self.spec, prepared.plan, facts, timeout=until is not None, silence=silence
+            command.argv,
+            failure=lambda number, operation, code, text: _failure(
+                prepared, (number, operation, code, text), command.cwd
             ),
-            notes=lambda facts: (*guarantees.notes(prepared.plan, facts), *_TRACED.get(trace, ())),
+            receipt=lambda facts: self._records(prepared, facts, command),
+            notes=lambda facts: (*guarantees.notes(prepared.plan, facts), *_TRACED.get(command.trace, ())),
             backend=NAME,
             outputs=prepared.outputs if self.launcher.mode == "root" else None,
             traced=traced,
             gateway=gateway,
         )
-        sandbox.await_start(until)
+        sandbox.await_start(command.until, command.meanwhile)
         return sandbox
+
+    def _records(self, prepared: Prepared, facts: Facts, command: Command) -> tuple[GuaranteeRecord, ...]:
+        """The rows of a receipt, which are the same for nearly all runs."""
+        timeout, silence = command.until is not None, command.silence
+        key = (prepared, timeout, silence, facts.decisive)
+        rows = self._receipts.get(key)
+        if rows is None:
+            rows = guarantees.records(self.spec, prepared.plan, facts, timeout=timeout, silence=silence)
+            self._receipts[key] = rows
+        return rows
 
     def _new_gateway(self) -> Gateway | None:
         if self.spec.network.is_hermetic:
@@ -208,7 +195,7 @@ class LinuxBackend:
 
     def watched_limits(self) -> ResourceLimits:
         """The limits that have to be looked after while a command runs."""
-        return replace(self.spec.limits, processes=self.spec.process_ceiling)
+        return self._watched_limits
 
 
 def _failure(prepared: Prepared, report: tuple[int, str, int, str], cwd: str) -> BldrError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bldr.errors import BackendUnavailableError, InvalidCommandError, SandboxSetupError
+from bldr.errors import BackendUnavailableError, InvalidCommandError, SandboxLostError, SandboxSetupError
 from bldr.sandbox.linux.stages import STAGES_OF_THE_HOST, step_of
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bldr.errors import BldrError
     from bldr.sandbox.linux.steps import Step
 
-__all__ = ["setup_failure", "trace_unavailable", "unavailable"]
+__all__ = ["no_answer", "not_started", "setup_failure", "trace_unavailable", "unavailable"]
 
 
 def setup_failure(
@@ -107,4 +107,22 @@ def unavailable(stage: str, number: int, text: str) -> BackendUnavailableError:
         errno=number,
         code=code,
         hint=hint,
+    )
+
+
+def not_started(error: OSError) -> SandboxLostError:
+    """Make the error of a launcher for which there is no process."""
+    return SandboxLostError(f"cannot start the launcher: {error.strerror}", step=step_of("launcher"))
+
+
+def no_answer(seconds: float) -> SandboxLostError:
+    """Make the error of a launcher that says nothing.
+
+    Args:
+        seconds: How long that was waited for.
+    """
+    return SandboxLostError(
+        f"cannot reach the launcher: no answer within {seconds:g} s",
+        step="reach the launcher",
+        hint="a declared path may lie on a file system that does not answer (findmnt lists them); try again",
     )

@@ -144,6 +144,8 @@ def _profile_row(name: str, spec: SandboxSpec, facts: Facts, *, tried: bool) -> 
 
 def notes(plan: Plan, facts: Facts) -> tuple[str, ...]:
     """Write the remarks of a receipt: where the caller's files could not be shown as inside-root's."""
+    if not facts.unmapped:
+        return ()
     wired = [step for step in plan.steps if step.encode()]
     return tuple(
         f"{step.at}: its file system has no id-mapped mounts, so {_consequence(step, facts)}"

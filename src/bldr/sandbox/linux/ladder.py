@@ -8,12 +8,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr.model.limits import ResourceLimits
     from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.command import Command
     from bldr.sandbox.linux.backend import LinuxBackend
     from bldr.sandbox.linux.landlock.backend import LandlockBackend
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.linux.plan import Plan
     from bldr.sandbox.linux.running import LinuxSandbox
-    from bldr.sandbox.protocol import Streams
 
 __all__ = ["Ladder", "accepts_landlock"]
 
@@ -56,26 +56,14 @@ class Ladder:
                 self._lower = self._descend(error)
         return self._upper.plan if self._lower is None else self._lower.plan
 
-    def start(
-        self,
-        argv: tuple[str, ...],
-        cwd: str,
-        streams: Streams,
-        *,
-        terminal: bool,
-        until: float | None,
-        silence: bool,
-        trace: str = "off",
-    ) -> LinuxSandbox:
+    def start(self, command: Command) -> LinuxSandbox:
         """Start a command; see `bldr.sandbox.linux.backend.LinuxBackend.start` for arguments and errors."""
         if self._lower is None:
             try:
-                return self._upper.start(
-                    argv, cwd, streams, terminal=terminal, until=until, silence=silence, trace=trace
-                )
+                return self._upper.start(command)
             except BackendUnavailableError as error:
                 self._lower = self._descend(error)
-        return self._lower.start(argv, cwd, streams, terminal=terminal, until=until, silence=silence, trace=trace)
+        return self._lower.start(command)
 
     def watched_limits(self) -> ResourceLimits:
         """The limits that have to be looked after while a command runs."""

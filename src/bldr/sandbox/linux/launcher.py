@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bldr.sandbox.command import Streams
+
 __all__ = ["Groups", "Launcher", "Status", "shared_landlock_launcher", "shared_launcher"]
 
 _STEP = "start the launcher"
@@ -170,8 +172,8 @@ class _Process:
     """One launcher process, seen from the supervisor that owns it."""
 
     __slots__ = (
-        "answered", "base", "control", "groups", "has_asked", "mode", "mounts", "owner", "patience", "pid", "pidfd",
-        "places",
+        "answered", "base", "control", "groups", "has_asked", "has_served", "mode", "mounts", "owner", "patience",
+        "pid", "pidfd", "places",
     )  # fmt: skip
 
     def __init__(self, control: int, patience: float) -> None:
@@ -187,6 +189,7 @@ class _Process:
         self.base = ""
         self.groups = Groups()
         self.has_asked = False  # systemd for a scope
+        self.has_served = False  # whether a request was sent to it
 
     def look_again(self) -> Groups:
         """Let it look for a place for cgroups once more.
@@ -196,7 +199,9 @@ class _Process:
         """
         self.send(b"place", [])
         if not await_ready(self.control, select.POLLIN, self.patience):
-            raise _no_answer(self.patience)
+            from bldr.sandbox.linux.failures import no_answer
+
+            raise no_answer(self.patience)
         data = channel.receive(self.control, LARGEST_REPORT)[0]
         return Groups.parse(wire.unpack(data)[1:] if data else (b"", b"", b"", b"the launcher has ended"))
 
@@ -210,7 +215,9 @@ class _Process:
         if self.mode:
             return
         if not await_ready(self.control, select.POLLIN, self.patience):
-            raise _no_answer(self.patience)
+            from bldr.sandbox.linux.failures import no_answer
+
+            raise no_answer(self.patience)
         try:
             data, _ = channel.receive(self.control, LARGEST_REPORT)
             kind, *words = wire.unpack(data) if data else (b"",)
@@ -239,7 +246,9 @@ class _Process:
             channel.send(self.control, data, fds, wait=False)
         except BlockingIOError:
             if not await_ready(self.control, select.POLLOUT, self.patience):
-                raise _no_answer(self.patience) from None
+                from bldr.sandbox.linux.failures import no_answer
+
+                raise no_answer(self.patience) from None
             channel.send(self.control, data, fds)
 
     def hung_up(self) -> bool:
@@ -265,6 +274,17 @@ class _Process:
         poller = select.poll()
         poller.register(self.mounts, select.POLLPRI)  # proc(5): a change raises POLLERR and POLLPRI, once
         return bool(poller.poll(0))
+
+    def has_parted(self) -> bool:
+        """Wait until a launcher of one sandbox has hung up, which it does when that is gone; False when it does not.
+
+        It ends then, and has nothing left to do that anybody could notice but the removal of its base.
+        """
+        if self.groups.path or self.owner != os.getpid() or not await_ready(self.control, 0, _LAST_WORDS):
+            return False
+        if self.base:
+            scratch.remove_tree(self.base)
+        return True
 
     def end(self, patience: float = _LAST_WORDS) -> None:
         """End it and everything that it has started; returns when all are gone. In a fork of its owner: forget it.
@@ -356,13 +376,11 @@ class Launcher:
             return _shared_landlock
         return Launcher(forked=self._forked, scratch_parent=self._scratch_parent, ready=self._ready, landlock=True)
 
-    def start(
-        self, streams: tuple[int, int, int], payload: Callable[[str], bytes], *, temps: Sequence[str] = ()
-    ) -> Status:
+    def start(self, streams: Streams, payload: Callable[[str], bytes], *, temps: Sequence[str] = ()) -> Status:
         """Ask for a sandbox.
 
         Args:
-            streams: Descriptors that become the command's standard streams.
+            streams: They become the command's.
             payload: Builds the request from this execution's scratch directory, and makes that where it is needed.
             temps: Host directories beside it that are removed at the end; ``payload`` may add to them.
 
@@ -382,7 +400,8 @@ class Launcher:
                     self._serial += 1
                     status.rest_on(process, f"{process.base}/{self._serial}", self._give_up)
                     try:
-                        _send(process, payload(status.place), [theirs, *streams])
+                        _send(process, payload(status.place), [theirs, streams.stdin, streams.stdout, streams.stderr])
+                        process.has_served = True
                         break
                     except (BrokenPipeError, ConnectionResetError) as error:  # it died since _running looked
                         if attempt == "second":
@@ -412,6 +431,25 @@ class Launcher:
             if self._current is None:
                 self._current = self._start()
 
+    def adopt(self, pid: int, control: int) -> None:
+        """Use a launcher that was forked before this object was made.
+
+        Args:
+            pid: Its process number.
+            control: Descriptor of the socket to it.
+
+        Raises:
+            SandboxLostError: There is no place for temps.
+        """
+        process = _Process(control, self._patience)
+        process.pid = pid
+        if not scratch.find_parent(os.environ):
+            process.end()
+            self.begin()  # which says why there is none
+            return
+        self._current = process
+        self._watch(process)
+
     def ensure(self) -> None:
         """Start the launcher when none runs, and wait until it is ready.
 
@@ -428,7 +466,14 @@ class Launcher:
                 if process is not None:
                     process.end()
             self._retired, self._current = [], None
-            atexit.unregister(self.stop)
+            atexit.unregister(self.part)
+
+    def part(self) -> None:
+        """Do what `stop` does at the end of this process, and spare it the end of a launcher that is about to end."""
+        process = self._current
+        if self._forked and process is not None and process.has_served and process.has_parted():
+            self._current = None
+        self.stop()
 
     def _guard(self) -> _thread.LockType:
         """The lock; another one in a fork, for which nobody would release the copy of a lock that was held."""
@@ -489,101 +534,52 @@ class Launcher:
                 process.end(patience=0)
 
     def _start(self) -> _Process:
+        from bldr.sandbox.linux.spawning import scratch_parent
+
         parent = self._scratch_parent or scratch_parent()
         ours, theirs = channel.pair()
         process = _Process(ours, self._patience)
         try:
             if self._forked:
-                process.pid = _fork(theirs, parent, landlock=self._landlock)
+                from _bldr_launcher import child
+
+                process.pid = child.fork(theirs, parent, landlock=self._landlock)
             else:
                 from bldr.sandbox.linux.spawning import open_mounts, spawn
 
                 kind = "landlock" if self._landlock else ""
                 process.mounts = open_mounts()
                 process.pid = spawn(theirs, self._entry, (parent, str(self._ready), kind))
-            process.pidfd = os.pidfd_open(process.pid)
-            atexit.register(self.stop)
+            self._watch(process)
             return process
         except OSError as error:
             process.end()
-            raise SandboxLostError(f"cannot start the launcher: {error.strerror}", step=_STEP) from error
+            from bldr.sandbox.linux.failures import not_started
+
+            raise not_started(error) from error
         except BaseException:
             process.end()
             raise
         finally:
             os.close(theirs)
 
+    def _watch(self, process: _Process) -> None:
+        """Let the end of this process be that of a new one, whose own end will be noticed."""
+        atexit.register(self.part)
+        process.pidfd = os.pidfd_open(process.pid)
+
 
 def _send(process: _Process, request: bytes, fds: list[int]) -> None:
     if len(request) <= wire.LARGEST_INLINE:
         process.send(request, fds)
         return
-    memfd = os.memfd_create("bldr-request", os.MFD_CLOEXEC)
+    from bldr.sandbox.linux.requests import in_memory
+
+    memfd = in_memory(request)
     try:
-        _write_all(memfd, request)
         process.send(b"memfd", [*fds, memfd])
     finally:
         os.close(memfd)
-
-
-def _no_answer(seconds: float) -> SandboxLostError:
-    return SandboxLostError(
-        f"cannot reach the launcher: no answer within {seconds:g} s",
-        step="reach the launcher",
-        hint="a declared path may lie on a file system that does not answer (findmnt lists them); try again",
-    )
-
-
-def _fork(theirs: int, parent: str, *, landlock: bool) -> int:
-    pid = os.fork()  # noqa: TID251  the caller has one thread, see Launcher
-    if pid == 0:
-        _become_launcher(theirs, parent, landlock=landlock)
-    return pid
-
-
-def _become_launcher(control_fd: int, parent: str, *, landlock: bool) -> None:
-    """Turn a fork of ``bldr run`` into its launcher; never returns."""
-    from _bldr_launcher import init, server
-
-    try:
-        null = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(null, number)
-        init.close_all_but(control_fd)
-        os.setsid()
-        os.chdir("/")
-        kind = None
-        if landlock:
-            from _bldr_launcher.landlock_server import LandlockLauncher
-
-            kind = LandlockLauncher
-        server.serve(control_fd, parent, ready=1, once=True, kind=kind)
-    finally:
-        os._exit(1)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def scratch_parent() -> str:
-    """The host directory below which temps are made: on disk where there is a choice.
-
-    Raises:
-        SandboxLostError: ``TMPDIR`` names something that is no directory one can write to, or there is none at all.
-    """
-    named = os.environ.get("TMPDIR", "")
-    for path in [named] if named else ["/var/tmp", "/tmp"]:  # a private directory is made below it
-        if os.path.isabs(path) and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
-            return path
-    raise SandboxLostError(
-        f"no directory for temps: {named or '/var/tmp'!r} is not a directory that can be written to",
-        step="make the directory for temps",
-        code="sandbox.no-scratch",
-        hint="set TMPDIR to a directory on a disk with room",
-    )
 
 
 def shared_launcher() -> Launcher:

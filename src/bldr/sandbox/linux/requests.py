@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["encode_command", "encode_plan", "encode_request"]
+__all__ = ["encode_command", "encode_plan", "encode_request", "in_memory"]
 
 
 def encode_request(
@@ -42,3 +42,20 @@ def encode_command(cwd: bytes, argv: Sequence[bytes], env: Sequence[bytes]) -> b
     """Encode what to execute, and where."""
     packed: bytes = wire.pack([b"%d" % len(argv), cwd, *argv, *env])
     return packed
+
+
+def in_memory(request: bytes) -> int:
+    """Put a request that no datagram can hold into a file in memory; returns its descriptor, which is the caller's.
+
+    Raises:
+        OSError: There is no room.
+    """
+    fd = os.memfd_create("bldr-request", os.MFD_CLOEXEC)
+    try:
+        rest = memoryview(request)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

@@ -50,6 +50,14 @@ class Facts:
         self.ended_clean = False
         self.temps_removed = False
 
+    @property
+    def decisive(self) -> tuple[object, ...]:
+        """What of it decides what a receipt says of guarantees."""
+        return (
+            bool(self.group), self.group_files, self.landlock_abi, self.fresh_proc, self.ended_clean,
+            self.temps_removed,
+        )  # fmt: skip
+
 
 class LinuxSandbox:
     """Waits for reports of init, signals it, and cleans up behind it.
@@ -100,11 +108,12 @@ class LinuxSandbox:
         self.alarms: list[int] = []
         self.terminal_fd = -1
 
-    def await_start(self, until: float | None) -> None:
+    def await_start(self, until: float | None, meanwhile: Callable[[], None]) -> None:
         """Wait until the command has been started; what there is of the sandbox is released when it cannot be.
 
         Args:
             until: Monotonic time when the timeout of the execution passes.
+            meanwhile: Called first.
 
         Raises:
             TimeLimitError: The timeout passed first.
@@ -113,6 +122,7 @@ class LinuxSandbox:
             SandboxLostError: Init died without a word.
         """
         try:
+            meanwhile()
             self._await_report(until)
         except BaseException:
             self.close()

@@ -7,12 +7,13 @@ import os
 import sys
 
 from _bldr_launcher import scratch
+from bldr.errors import SandboxLostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CONTROL_FD", "open_mounts", "spawn"]
+__all__ = ["CONTROL_FD", "open_mounts", "scratch_parent", "spawn"]
 
 CONTROL_FD = 3
 
@@ -44,3 +45,20 @@ def open_mounts() -> int:
         return os.open("/proc/self/mounts", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return -1  # no /proc: the launcher will say so
+
+
+def scratch_parent() -> str:
+    """The host directory below which temps are made: on disk where there is a choice.
+
+    Raises:
+        SandboxLostError: ``TMPDIR`` names something that is no directory one can write to, or there is none at all.
+    """
+    if path := scratch.find_parent(os.environ):
+        return path
+    named = os.environ.get("TMPDIR") or "/var/tmp"
+    raise SandboxLostError(
+        f"no directory for temps: {named!r} is not a directory that can be written to",
+        step="make the directory for temps",
+        code="sandbox.no-scratch",
+        hint="set TMPDIR to a directory on a disk with room",
+    )

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 
-from bldr.model.value import value
+from bldr.model.value import ValueClass, value
 
 __all__ = [
     "Absent",
@@ -82,10 +82,8 @@ class Kind:
     FILE = "file"
 
 
-class Step:
+class Step(metaclass=ValueClass):
     """One operation of a plan."""
-
-    __slots__ = ()
 
     def describe(self) -> str:
         """Return the line that people read."""

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from bldr.errors import BldrError
     from bldr.model.limits import ResourceLimits
     from bldr.model.spec import SandboxSpec
+    from bldr.sandbox.command import Command
     from bldr.sandbox.linux.launcher import Launcher
     from bldr.sandbox.linux.plan import Plan
-    from bldr.sandbox.protocol import Streams
     from bldr.sandbox.resolved import ResolvedSpec
 
 __all__ = ["NAME", "LandlockBackend"]
@@ -66,24 +66,14 @@ class LandlockBackend:
         self._moved = moved_temps(self.resolved)
         self._own_temps = [step for step in self.plan.steps if isinstance(step, MakeTemp)]
 
-    def start(
-        self,
-        argv: tuple[str, ...],
-        cwd: str,
-        streams: Streams,
-        *,
-        terminal: bool,
-        until: float | None,
-        silence: bool,
-        trace: str = "off",
-    ) -> LinuxSandbox:
+    def start(self, command: Command) -> LinuxSandbox:
         """Start a command; see `bldr.sandbox.linux.backend.LinuxBackend.start` for arguments and errors."""
-        if trace != "off":
+        if command.trace != "off":
             from bldr.sandbox.linux.failures import trace_unavailable
 
             raise trace_unavailable("without namespaces the one listener of a process decides on changes of attributes")
-        self._refuse_hidden(cwd)
-        flags = (b"terminal",) if terminal else ()
+        self._refuse_hidden(command.cwd)
+        flags = (b"terminal",) if command.terminal else ()
         made: list[str] = []
         temps: dict[str, str] = {}
 
@@ -91,22 +81,22 @@ class LandlockBackend:
             self._make_temps(place, made)
             temps.update({at: f"{place}/{index}" for index, at in enumerate(self._moved)})
             env = [os.fsencode(f"{name}={_moved(text, temps)}") for name, text in self.spec.environment.items()]
-            words = [os.fsencode(word) for word in argv]
-            command = encode_command(os.fsencode(_moved(cwd, temps)), words, env)
-            return encode_request(uid=0, flags=flags, place=place, limits=(), plan=self._payload, command=command)
+            words = [os.fsencode(word) for word in command.argv]
+            encoded = encode_command(os.fsencode(_moved(command.cwd, temps)), words, env)
+            return encode_request(uid=0, flags=flags, place=place, limits=(), plan=self._payload, command=encoded)
 
-        status = self.launcher.start((streams.stdin, streams.stdout, streams.stderr), payload, temps=made)
+        status = self.launcher.start(command.streams, payload, temps=made)
         sandbox = LinuxSandbox(
             status,
-            argv,
-            failure=lambda number, operation, code, text: self._failure(number, operation, code, text, cwd),
+            command.argv,
+            failure=lambda number, operation, code, text: self._failure(number, operation, code, text, command.cwd),
             receipt=lambda facts: guarantees.records(
-                self.spec, self.plan, facts, timeout=until is not None, silence=silence
+                self.spec, self.plan, facts, timeout=command.until is not None, silence=command.silence
             ),
             notes=lambda _facts: guarantees.notes(temps),
             backend=NAME,
         )
-        sandbox.await_start(until)
+        sandbox.await_start(command.until, command.meanwhile)
         return sandbox
 
     def watched_limits(self) -> ResourceLimits:
