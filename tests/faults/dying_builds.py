@@ -197,7 +197,9 @@ class Theatre:
             error = f"{type(caught).__name__}: {caught}"
         fault.which = 0
         said = {"error": error, "told": self.told.read_text("utf-8").splitlines(), "counts": fault.counts}
-        self.said.write_text(json.dumps(said), "ascii")
+        whole = self.said.with_suffix(".part")  # a kill that comes now must find all that it says, or nothing
+        whole.write_text(json.dumps(said), "ascii")
+        whole.rename(self.said)
         os._exit(code)
 
     def play(self, name: str, fault: Fault, *, kill_after: float | None = None) -> None:

@@ -130,17 +130,22 @@ def test_a_timeout_reaches_the_group_and_the_kill_everybody(executor: HermeticEx
     """Trap 28: grandchildren in sessions of their own, deaf, with stdout open; a fork that goes on all the time."""
     deaf = "trap '' TERM HUP INT"
     script = f'{deaf}; (setsid sh -c "{deaf}; echo away; while :; do sleep 60 & wait; done" &); echo here; sleep 60'
-    with executor.start(["sh", "-c", script], timeout=2, grace=0.3) as session:
+    with executor.start(["sh", "-c", script], timeout=4, grace=0.3) as session:
         text = b""
         streaming = session.stream()
         while text.count(b"\n") < 2:
             text += next(streaming)[1]
-        inside = {pid for pid in descendants(launcher.pid) if is_command(pid)}
+        inside: set[int] = set()
+
+        def all_are_seen() -> bool:  # the deaf one says that it is there before its own child is
+            inside.update(pid for pid in descendants(launcher.pid) if is_command(pid))
+            return len(inside) >= 3
+
+        assert until(all_are_seen)
         for _ in streaming:
             pass
         result = session.wait()
 
-    assert len(inside) >= 3
     assert not any(map(is_command, inside))
     assert (result.exit_code, result.termination, result.signal) == (124, Termination.TIMED_OUT, signal.SIGKILL)
     assert 0.3 <= result.usage.wall_time < BOUND

@@ -484,7 +484,9 @@ class Launcher:
 
     def _running(self) -> _Process:
         process = self._current
-        if process is not None and (process.owner != os.getpid() or (process.mode and process.hung_up())):
+        # A fork makes one sandbox: it may be seen alive when its base is gone already, in which copies are made ahead.
+        is_used_up = process is not None and self._forked and process.has_served
+        if process is not None and (is_used_up or process.owner != os.getpid() or (process.mode and process.hung_up())):
             process.end()
             process = None
         elif process is not None and process.is_out_of_date():
