@@ -63,7 +63,7 @@ def first_path(request: Request) -> bytes:
     """Return what will be executed; the first word where that will fail, which is reported then."""
     try:
         return executable(request)
-    except OSError:
+    except OSError:  # execve(2) will meet it again, and that is reported
         return request.argv[0]
 
 

@@ -63,7 +63,7 @@ def end_survivors() -> int:
     """
     try:
         os.kill(-1, 0)
-    except ProcessLookupError:
+    except ProcessLookupError:  # nobody else is in the namespace
         return 0
     left = _count_others()
     try:
@@ -73,7 +73,7 @@ def end_survivors() -> int:
     while True:
         try:
             os.waitpid(-1, 0)
-        except ChildProcessError:
+        except ChildProcessError:  # the last one has been reaped
             return left
 
 
@@ -97,7 +97,7 @@ def started_since(first: int) -> int:
     try:
         with open("/proc/loadavg", "rb") as text:
             last = int(text.read().split()[4])
-    except (OSError, IndexError, ValueError):
+    except (OSError, IndexError, ValueError):  # /proc is hidden, or not a process list: nobody knows
         return -1
     return last - first + 1 if last >= first else -1  # they began again at the bottom
 

@@ -94,7 +94,7 @@ class Waiting:
         """Whether it shows what a new one would: each source is what its path leads to, each mount is in its place."""
         try:
             return self._has_sources() and self._has_covers()
-        except OSError:
+        except OSError:  # something on the way is gone: a new one will say what
             return False
 
     def _has_sources(self) -> bool:

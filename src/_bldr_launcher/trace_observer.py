@@ -180,7 +180,7 @@ class Observer:
             memory = self._open_memory(tid)
         try:
             text, end, _ = os.pread(memory, _USUAL_PATH, address).partition(b"\0")
-        except (OSError, OverflowError):
+        except (OSError, OverflowError):  # no such memory: the call itself will fail with EFAULT
             return None
         if end:
             return text

@@ -91,7 +91,7 @@ class View:
             mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
         except FileNotFoundError:
             return Found(place + name, b"", errno.ENOENT)
-        except OSError:
+        except OSError:  # the long way says why
             return self.find(path, follow=follow)
         if follow and stat.S_ISLNK(mode):
             return self.find(path, follow=follow)

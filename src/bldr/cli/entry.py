@@ -52,7 +52,7 @@ def _begin(arguments: Sequence[str]) -> tuple[int, int] | None:
         try:
             ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
             pid = os.fork()  # noqa: TID251  there is one thread
-        except OSError:
+        except OSError:  # who needs a launcher tries again, and reports it
             return None
         if pid == 0:
             from _bldr_launcher import child

@@ -51,7 +51,7 @@ def _settled(parsed: Parsed) -> int | None:
         return None
     try:
         root = find_root(caller_directory())
-    except BuilderfileError:
+    except BuilderfileError:  # the ordinary way reports it
         return None
     if Settled.read(root, asked_of(parsed, root)) is None:
         return None

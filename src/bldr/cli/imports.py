@@ -56,7 +56,7 @@ class OwnModules:
             source = f"{directory}/__init__.py"
             try:
                 about = os.stat(source)
-            except OSError:
+            except OSError:  # the ordinary finder may know it
                 return None
         compiled = f"{directory}/__pycache__/{stem}{self._suffix}"
         data = _read(compiled)

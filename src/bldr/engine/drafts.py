@@ -39,7 +39,7 @@ class Drafts:
         try:
             with open(self._list, "rb") as file:
                 listed = file.read().split(b"\0")
-        except FileNotFoundError:
+        except FileNotFoundError:  # nothing was begun
             return
         for name in listed[:-1]:  # behind the last one nothing was written yet
             path = os.fsdecode(name)

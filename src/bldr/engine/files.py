@@ -62,7 +62,7 @@ class Look:
         look, path = Look(time.time_ns()), path.rstrip("/")
         try:
             about = os.stat(place)
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # what cannot be looked at counts as missing, and so as changed
             return look
         if stat.S_ISREG(about.st_mode):
             look.found[path] = about

@@ -40,7 +40,7 @@ def _shown(word: str, root: str) -> str:
     path = f"{SCRIPTS}/{sha256(os.fsencode(word)).hexdigest()[:12]}"
     try:
         _write(os.path.join(root, path), os.fsencode(word))
-    except OSError:
+    except OSError:  # it can still be shown in full
         return shown_words([word])
     return f'"$(cat {path})"'
 

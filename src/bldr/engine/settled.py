@@ -89,7 +89,7 @@ class Settled:
                 return None
             asked_then, count, toolchain, paths, *rest = json.loads(body)
             found = Settled(asked_then, count, toolchain, tuple(paths), *rest)
-        except (OSError, TypeError, ValueError, RecursionError):
+        except (OSError, TypeError, ValueError, RecursionError):  # it confirms nothing; the build looks itself
             return None
         return found if found.asked == asked else None
 
@@ -171,14 +171,14 @@ def forget(root: str) -> None:
     try:
         os.unlink(_place(root))
     except FileNotFoundError:
-        pass
+        pass  # there was none
 
 
 def _stamp_of(path: str) -> bytes:
     """Return the stamp of what is at a path, with links followed."""
     try:
         about = os.stat(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # what cannot be looked at is as good as missing
         return MISSING
     return stamped(about)
 

@@ -106,7 +106,7 @@ class _Found:
             for folder, before in tree.listed.items():
                 if not _is_same(folder, before, now.entries(folder), changed, made):
                     return False
-        except BuilderfileError:
+        except BuilderfileError:  # the next build reports it
             return False
         for folder, entries in now.listed.items():
             looked, about = now.stamps[folder]

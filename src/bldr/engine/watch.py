@@ -154,7 +154,7 @@ def _stamp(path: str, since: int = 0) -> Stamp:
     """Return what tells a file, or a folder with everything in it, from what it was; nothing where there is none."""
     try:
         about = os.stat(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # the build says why it cannot be read
         return None
     if stat.S_ISDIR(about.st_mode) and path.endswith("/"):
         return _stamp_of_folder(path)
@@ -187,7 +187,7 @@ def _is_young(place: str, since: int) -> bool:
     """Whether names in a folder have changed since a moment."""
     try:
         return bool(since) and _is_within(os.stat(place).st_mtime_ns, since)
-    except OSError:
+    except OSError:  # it is gone, which the next look shows
         return False
 
 
