@@ -10,6 +10,7 @@ as they were is removed, and made anew.
 from __future__ import annotations
 
 import fcntl
+import errno
 import os
 import stat
 
@@ -66,7 +67,7 @@ def _empty(stage: str, place: str) -> None:
     try:
         about = os.fstat(fd)
         is_usual = (about.st_uid, about.st_gid, stat.S_IMODE(about.st_mode)) == (os.geteuid(), os.getegid(), 0o755)
-        if not is_usual or _attributes(fd) or _flags(fd) != _flags_at(place):
+        if not is_usual or _has_attributes(fd) or _flags(fd) != _flags_at(place):
             remove_tree(stage)
             return
         for name in os.listdir(fd):
@@ -75,12 +76,12 @@ def _empty(stage: str, place: str) -> None:
         os.close(fd)
 
 
-def _attributes(fd: int) -> list[str]:
-    """Return the extended attributes, access control lists among them; none where there cannot be any."""
+def _has_attributes(fd: int) -> bool:
+    """Whether there are extended attributes, access control lists among them, or nobody can tell."""
     try:
-        return os.listxattr(fd)
-    except OSError:
-        return []
+        return bool(os.listxattr(fd))
+    except OSError as error:
+        return error.errno != errno.ENOTSUP  # where the file system has none at all (listxattr(2))
 
 
 def _flags_at(path: str) -> bytes:
