@@ -9,8 +9,8 @@ as they were is removed, and made anew.
 
 from __future__ import annotations
 
-import fcntl
 import errno
+import fcntl
 import os
 import stat
 
