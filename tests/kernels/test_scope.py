@@ -111,5 +111,5 @@ def test_a_hog_is_stopped_at_its_limit_in_a_scope(bldr_as: Bldr, session: Cgroup
     with fake_systemd(socket, "move", str(service.path)):
         done = bldr_as(0, *argv, under=as_user(session, socket))
 
-    assert (done.returncode, done.stdout) == (124, b"")
+    assert (done.returncode, done.stdout) == (124, b""), done.stderr.decode()
     assert b"memory limit reached" in done.stderr

@@ -220,7 +220,8 @@ def test_three_hundred_runs_leave_nothing(launcher: Launcher, executor: Hermetic
     assert all(result.success for result in run(300))
 
     assert until(lambda: len(descendants(launcher.pid)) == 4)
-    assert (descriptors(), descriptors(launcher.pid), len(threading.enumerate())) == before
+    assert until(lambda: descriptors() <= before[0] and descriptors(launcher.pid) <= before[1])
+    assert len(threading.enumerate()) <= before[2]
     assert temps_in_use(launcher.base) == []
     assert children(os.getpid()) >= {launcher.pid}
     assert resident() - memory < 4 << 20
@@ -237,7 +238,8 @@ def test_refused_commands_leave_nothing(launcher: Launcher, executor: HermeticEx
             executor.execute(["no-such-command" if number % 2 else "/usr"], cwd="/" if number % 3 else "/nowhere")
 
     assert until(lambda: len(descendants(launcher.pid)) == 4)
-    assert (descriptors(), descriptors(launcher.pid)) == before
+    # The launcher may still have held two of the sandbox before when it was counted.
+    assert until(lambda: descriptors() <= before[0] and descriptors(launcher.pid) <= before[1])
     assert temps_in_use(launcher.base) == []
 
 
