@@ -49,6 +49,7 @@ NAMESPACES = (
 NO_STEPS = wire.pack([])
 NO_COMMAND = wire.pack([b"0", b"/"])
 QUIET = 3  # milliseconds without an event, after which things are made ahead: making them slows down a command's start
+READING = 10  # milliseconds between looks whether a supervisor has removed the cgroup of who was killed
 LINGER = 1000  # milliseconds without one, after which nobody is expected to ask for the same plan again
 
 
@@ -138,6 +139,7 @@ class Launcher:
         self.tracers: tracers.Tracers | None = None
         self.place = place
         self.groups: dict[int, cgroup.Group] = {}  # of the inits that live in one
+        self.unread: list[cgroup.Group] = []  # of inits that were killed; the supervisor reads why, and removes them
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
         self.euid, self.egid = os.geteuid(), os.getegid()
         self.mode = b"root" if root.is_host_root() else b"user"
@@ -219,8 +221,14 @@ class Launcher:
                     self.prepare_ahead()
                 elif fd == self.control and not self.serve_one():
                     return
-            if self.retired and not self.children and not self.tracers and not self.has_more():
+            in_use = self.children or self.tracers or self.has_unread()
+            if self.retired and not in_use and not self.has_more():
                 return
+
+    def has_unread(self) -> bool:
+        """Whether a cgroup, which ends with its place, has yet to tell the supervisor why its processes were killed."""
+        self.unread = [group for group in self.unread if os.path.exists(group.path)]
+        return bool(self.unread)
 
     def has_more(self) -> bool:
         """Whether a request has come that has to be served before the end; none can come from now on."""
@@ -240,6 +248,8 @@ class Launcher:
             return 0
         if missing > 0 or self.lacks_temps() or not self.leftovers_removed or self.next_to_equip():
             return 0 if self.once else QUIET  # nothing runs yet that could be slowed down
+        if self.retired and self.unread:
+            return READING
         return LINGER if self.stock.has_equipped() or self.tracers else None
 
     def lacks_temps(self) -> bool:
@@ -568,9 +578,11 @@ class Launcher:
             return
         self.children.discard(pid)
         group = self.groups.pop(pid, None)
-        # Who was killed may leave a supervisor that still wants to read why; it removes the cgroup then.
         if group is not None and os.WIFEXITED(status):
             group.discard()
+        elif group is not None:
+            self.has_unread()  # drops those that were read
+            self.unread.append(group)
         self.stock.bury(pid)
 
     def end_everything(self) -> None:

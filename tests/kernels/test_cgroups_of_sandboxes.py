@@ -130,6 +130,34 @@ def test_a_supervisor_that_is_killed_leaves_no_cgroup_after_the_next_start(launc
     assert until(lambda: cgroups() == before, PATIENCE)
 
 
+HOG_WITH_A_SLOW_SUPERVISOR = """
+import sys, time
+from bldr import HermeticExecutor, ResourceLimits
+from bldr.sandbox.linux.launcher import Launcher
+from bldr.sandbox.linux.running import LinuxSandbox
+from tests.processes import smallest
+
+if __name__ == "__main__":
+    launcher = Launcher(forked=sys.argv[1] == "forked")
+    look = LinuxSandbox.poll
+    LinuxSandbox.poll = lambda sandbox: (time.sleep(0.5), look(sandbox))[1]
+    hog = ["python3", "-I", "-S", "-c", "block = bytearray(200 << 20)"]
+    executor = HermeticExecutor.create(smallest().build(), launcher=launcher)
+    result = executor.execute(hog, limits=ResourceLimits(memory=48 << 20))
+    print(result.termination, [violation.kind for violation in result.violations])
+    launcher.stop()
+"""
+
+
+@pytest.mark.parametrize("kind", ["forked", "spawned"])
+def test_a_slow_supervisor_still_learns_that_memory_was_used_up(kind: str) -> None:
+    """A launcher of one sandbox is about to end, and its cgroups with it, when init was killed as well."""
+    argv = [sys.executable, "-c", HOG_WITH_A_SLOW_SUPERVISOR, kind]
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False, text=True)
+
+    assert done.stdout.startswith("limit-reached ['memory']"), (done.stdout, done.stderr)
+
+
 def test_the_launchers_of_one_process_lie_side_by_side() -> None:
     """The first one may have to move this process into a leaf; the next ones do not go on from there."""
     places = []
