@@ -147,7 +147,7 @@ class Key:
         shown = [*shown_by(resolved, cache, WORKSPACE), *copied]
         self._root = InputRoot(shown)
         self.messages: dict[Digest, bytes] = {}
-        self._root_digest = self._root.digest(known, keep=self.messages)
+        root_digest = self._root.digest(known, keep=self.messages)
         platform = platform_of_host()
         command = Command(
             action.argv,
@@ -160,7 +160,7 @@ class Key:
         lines = salt(spec, toolchain, None)
         if action.depfile:
             lines += os.fsencode(f"depfile={action.depfile}\n")
-        self.action = RemoteAction(Digest.of(command), self._root_digest, timeout, salt=lines, platform=platform)
+        self.action = RemoteAction(Digest.of(command), root_digest, timeout, salt=lines, platform=platform)
         self.digest = Digest.of(self.action.encode())
 
     def saw(self, root: str, inputs: Mapping[str, str]) -> bool:
@@ -180,7 +180,7 @@ class Key:
 
     def is_unchanged(self) -> bool:
         """Look once more, and say whether every input is as it was."""
-        return self._root.is_unchanged(self._known, self._root_digest)
+        return self._root.is_unchanged(self._known)
 
 
 def _inside(path: str) -> str:

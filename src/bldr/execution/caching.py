@@ -163,7 +163,7 @@ class CachedCommand:
         self._outputs = _outputs_of(self._resolved)
         self._root = InputRoot(shown_by(self._resolved, cache.directory, cwd))
         messages: dict[Digest, bytes] = {}
-        self._root_digest = self._root.digest(cache.known, keep=messages)
+        root_digest = self._root.digest(cache.known, keep=messages)
         platform = platform_of_host()
         command = Command(
             self._request.argv,
@@ -175,7 +175,7 @@ class CachedCommand:
         messages[Digest.of(command)] = command
         self._toolchain = toolchain or toolchain_identity(cache, spec, say)
         lines = salt(spec, self._toolchain, silence)
-        self._action = Action(Digest.of(command), self._root_digest, timeout, salt=lines, platform=platform)
+        self._action = Action(Digest.of(command), root_digest, timeout, salt=lines, platform=platform)
         self._messages = messages
         self.digest = Digest.of(self._action.encode())
 
@@ -270,7 +270,7 @@ class CachedCommand:
 
     def _what_changed(self) -> str:
         """Say what is not as it was before the command ran; empty when everything is."""
-        if not self._root.is_unchanged(self._cache.known, self._root_digest):
+        if not self._root.is_unchanged(self._cache.known):
             return "an input changed while the command ran"
         if toolchain_identity(self._cache, self._resolved.spec, lambda _text: None) != self._toolchain:
             return "the toolchain changed while the command ran"

@@ -270,8 +270,9 @@ class ResourceLimits:
 
     def merge(self, other: ResourceLimits) -> ResourceLimits:
         """Return these limits with every value that ``other`` sets in its place."""
-        chosen = {name: getattr(other if name in other.names_set else self, name) for name in LIMITS}
-        return ResourceLimits(defaults=(self.defaults - other.names_set) | other.defaults, **chosen)
+        theirs = other.names_set
+        chosen = {name: getattr(other if name in theirs else self, name) for name in LIMITS}
+        return ResourceLimits(defaults=(self.defaults - theirs) | other.defaults, **chosen)
 
 
 def _number_and_unit(text: str) -> tuple[str, str]:

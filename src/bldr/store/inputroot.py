@@ -196,17 +196,20 @@ class InputRoot:
             assert file.digest is not None
             yield file.path, file.digest, file.mode
 
-    def is_unchanged(self, known: StatCache, root: Digest) -> bool:
-        """Look once more and say whether everything is as it was.
+    def is_unchanged(self, known: StatCache) -> bool:
+        """Look once more and say whether everything is as it was when `digest` was called.
 
-        Stamps decide, so that a change that was taken back counts. Files with a stamp that is too young to be trusted
-        are read again.
+        Stamps decide, so that a change that was taken back counts: they hold every path, kind and target of a link.
+        Files with a stamp that is too young to be trusted are read again.
         """
         try:
             now = InputRoot(self._shown)
-            return now._stamps == self._stamps and now.digest(known, keep={}) == root
+            if now._stamps != self._stamps:
+                return False
+            known.digest_all(now._files)
         except (NotCacheableError, OSError):
             return False
+        return [file.digest for file in now._files] == [file.digest for file in self._files]
 
     def _place(self, one: Shown) -> None:
         """Put what is shown at its place; directories on the way are made."""

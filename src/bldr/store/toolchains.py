@@ -5,6 +5,9 @@ kinds, permissions, sizes, modification times and targets of links: what a packa
 the same packages agree. It is taken once; from then on only the directories are looked at, and while none of them has
 changed, it stands. Whoever installs, upgrades or removes anything changes a directory. Who overwrites a file in place
 (as root, with an editor) does not, and has to say ``bldr cache clear``.
+
+What Python has compiled (``__pycache__``) is left out: it is made from the sources beside it whenever root runs a
+program, and a key that counts it would change because somebody used the machine.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ _RECORDS = (
     "/var/lib/rpm/Packages",
 )
 _RECORD_ENDING = ".md5sums"
+_COMPILED = "__pycache__"
 
 
 def identity_of(
@@ -122,7 +126,7 @@ class _Look:
         except OSError:
             return  # the command cannot read it, either
         for entry in entries:
-            if entry.path not in self._holes:
+            if entry.path not in self._holes and entry.name != _COMPILED:
                 about = entry.stat(follow_symlinks=False)
                 self._note(entry.path, about)
                 if stat.S_ISDIR(about.st_mode):

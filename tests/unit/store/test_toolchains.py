@@ -114,6 +114,24 @@ def test_what_lies_in_a_hole_does_not_matter(index: Index, installed: Path) -> N
     assert looked(index, installed)[0] == first
 
 
+def test_what_python_compiles_while_the_machine_is_used_does_not_matter(
+    index: Index, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ages(monkeypatch)
+    (installed / "lib").mkdir()
+    (installed / "lib" / "tool.py").touch()
+    first, _ = looked(index, installed)
+    (installed / "lib" / "__pycache__").mkdir()
+    compiled = installed / "lib" / "__pycache__" / "tool.pyc"
+    compiled.write_bytes(b"1")
+
+    assert looked(index, installed) == (first, True)
+    compiled.write_bytes(b"another")
+    assert looked(index, installed) == (first, False)
+    (installed / "lib" / "tool.pyc").touch()  # without a source beside it: what a package brings
+    assert looked(index, installed)[0] != first
+
+
 def test_nothing_is_nothing(index: Index) -> None:
     assert identity_of(NONE, index, lambda _text: None) == "none"
 
