@@ -64,6 +64,7 @@ class Place:
         self.delegates = delegates
         self.why = why
         self._serial = 0
+        self._left: list[Group] = []  # whose processes were killed; the supervisor reads why, and removes them
 
     def make(self) -> Group:
         """Make the cgroup of one sandbox.
@@ -79,6 +80,19 @@ class Place:
         except OSError:
             os.rmdir(path)
             raise
+
+    def give_up(self, group: Group, *, killed: bool) -> None:
+        """Remove the cgroup of a sandbox that has ended; if it was killed, its supervisor reads why and removes it."""
+        if killed:
+            self.has_unread()
+            self._left.append(group)
+        else:
+            group.discard()
+
+    def has_unread(self) -> bool:
+        """Whether a cgroup is there that a supervisor has yet to read."""
+        self._left = [group for group in self._left if os.path.exists(group.path)]
+        return bool(self._left)
 
     def close(self) -> None:
         """Remove everything, and the lock."""

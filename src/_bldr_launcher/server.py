@@ -139,7 +139,6 @@ class Launcher:
         self.tracers: tracers.Tracers | None = None
         self.place = place
         self.groups: dict[int, cgroup.Group] = {}  # of the inits that live in one
-        self.unread: list[cgroup.Group] = []  # of inits that were killed; the supervisor reads why, and removes them
         self.host_ipc = os.readlink(b"/proc/self/ns/ipc")
         self.euid, self.egid = os.geteuid(), os.getegid()
         self.mode = b"root" if root.is_host_root() else b"user"
@@ -227,8 +226,7 @@ class Launcher:
 
     def has_unread(self) -> bool:
         """Whether a cgroup, which ends with its place, has yet to tell the supervisor why its processes were killed."""
-        self.unread = [group for group in self.unread if os.path.exists(group.path)]
-        return bool(self.unread)
+        return self.place is not None and self.place.has_unread()
 
     def has_more(self) -> bool:
         """Whether a request has come that has to be served before the end; none can come from now on."""
@@ -248,7 +246,7 @@ class Launcher:
             return 0
         if missing > 0 or self.lacks_temps() or not self.leftovers_removed or self.next_to_equip():
             return 0 if self.once else QUIET  # nothing runs yet that could be slowed down
-        if self.retired and self.unread:
+        if self.retired and not self.children and self.has_unread():
             return READING
         return LINGER if self.stock.has_equipped() or self.tracers else None
 
@@ -578,11 +576,8 @@ class Launcher:
             return
         self.children.discard(pid)
         group = self.groups.pop(pid, None)
-        if group is not None and os.WIFEXITED(status):
-            group.discard()
-        elif group is not None:
-            self.has_unread()  # drops those that were read
-            self.unread.append(group)
+        if group is not None and self.place is not None:
+            self.place.give_up(group, killed=not os.WIFEXITED(status))
         self.stock.bury(pid)
 
     def end_everything(self) -> None:

@@ -175,7 +175,7 @@ OWN = {
     reaper: {"GRAIN", "GROWTH"},
     root: set(),
     seccomp: {"EVERYBODY", "X32_SYSCALL_BIT"},  # compared below: only the headers of x86 have it
-    server: {"LINGER", "NAMESPACES", "QUIET", "SANDBOX_ID"},
+    server: {"LINGER", "NAMESPACES", "QUIET", "READING", "SANDBOX_ID"},
     steps: {"WALK"},
     syscalls: {"PAGE"},
     trace_calls: {  # of seccomp
