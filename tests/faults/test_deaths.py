@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -53,9 +54,13 @@ def init_of(session: Sandbox) -> int:
 
 def kill_all(pids: set[int]) -> None:
     """Kill processes and wait for their ends: a message may reach who is being killed, and gets no answer."""
-    handles = [os.pidfd_open(pid) for pid in sorted(pids)]
+    handles = []
+    for pid in sorted(pids):
+        with contextlib.suppress(ProcessLookupError):  # of a sandbox that was about to end when they were looked up
+            handles.append(os.pidfd_open(pid))
     for handle in handles:
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
     assert all(map(ends, handles))
     for handle in handles:
         os.close(handle)
